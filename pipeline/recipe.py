@@ -1,0 +1,374 @@
+"""YAML -> a frozen, checked Recipe. Every fault is found here, before the first document, and says file, line, path, reason and remedy.
+
+YAML is read by the 1.2 rules that people expect: `no` is a word and not False, `1e-4` is a number, `12:30` is text, a date is text.
+"""
+
+import difflib
+import importlib.resources
+import re
+from collections.abc import Hashable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import yaml
+from pydantic import BeforeValidator, Field, PositiveFloat, PositiveInt, ValidationError, field_validator, model_validator
+
+from pipeline.errors import RecipeError
+from pipeline.measures import MEASURES
+from pipeline.stages import STAGES, Deduplicate, Filter, Language, Names, Settings, Stage, For, known_columns, label
+
+_UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "B": 10**9, "T": 10**12}
+
+
+def _quantity(suffix: str, example: str) -> Any:
+    def parse(value: Any) -> Any:
+        if isinstance(value, str):
+            match = re.fullmatch(rf"(\d+(?:\.\d+)?)\s*([KMGT]|(?<!B)B)?{suffix}", value.strip(), re.IGNORECASE)
+            if not match:
+                raise ValueError(f"'{value}' is not a size; write for example {example}")
+            return round(float(match[1]) * _UNITS[(match[2] or "").upper()])
+        return value
+
+    return BeforeValidator(parse)
+
+
+Bytes = Annotated[PositiveInt, _quantity("B", "512MB")]
+Tokens = Annotated[PositiveInt, _quantity("", "150B")]
+
+
+class SourceSettings(Settings):
+    """Where documents come from. `domain` and `subdomain` are declarations: `language` then leaves them alone."""
+
+    reader: Literal["warc", "wet", "jsonl", "parquet", "code"]
+    files: Names = Field(min_length=1)
+    licence: str | None = None
+    domain: str | None = None
+    subdomain: str | None = None
+    columns: dict[str, str] = Field(default_factory=dict)
+    values: dict[str, dict[str, str]] = Field(default_factory=dict)
+    unreadable_files: Literal["stop", "tolerate"] = "stop"
+
+    @field_validator("columns")
+    @classmethod
+    def _known(cls, columns: dict[str, str]) -> dict[str, str]:
+        ours = ("id", "text", "url", "date", "licence", "domain", "subdomain", "programming_language")
+        for name in columns:
+            if name not in ours:
+                raise ValueError(f"'{name}' is not a column of a document{_meant(name, ours)}; on the left stand {', '.join(ours)}, on the right the file's own names")
+        return columns
+
+
+class Mix(Settings):
+    """What share of the tokens each domain gets, and how often its documents may be repeated for it."""
+
+    tokenizer: str = "skypile-65k"
+    shares: dict[str, Annotated[float, Field(gt=0, le=1)]] = Field(min_length=1)
+    max_epochs: dict[str, PositiveFloat] | PositiveFloat = 1.0
+    total: Literal["max"] | Tokens = "max"
+
+    @field_validator("shares")
+    @classmethod
+    def _sum(cls, shares: dict[str, float]) -> dict[str, float]:
+        total = sum(shares.values())
+        if abs(total - 1) > 1e-6:
+            raise ValueError(f"the shares sum to {total:.6g}, not to 1; {'take away' if total > 1 else 'add'} {abs(total - 1):.6g}")
+        return shares
+
+    @model_validator(mode="after")
+    def _epochs(self) -> Self:
+        if isinstance(self.max_epochs, dict):
+            for name in self.max_epochs:
+                if name not in self.shares:
+                    raise ValueError(f"max_epochs names '{name}', which has no share{_meant(name, self.shares)}")
+        return self
+
+    def epochs_of(self, domain: str) -> float:
+        return self.max_epochs.get(domain, 1.0) if isinstance(self.max_epochs, dict) else self.max_epochs
+
+
+class ReleaseSettings(Settings):
+    """How the corpus is written."""
+
+    shard_size: Bytes = 512_000_000
+    row_group_size: Bytes = 32_000_000
+    validation: Annotated[float, Field(ge=0, lt=1)] = 0.001
+    validation_documents: Annotated[int, Field(ge=0)] = 20
+    tombstones: tuple[str, ...] = Field((), strict=False)
+
+
+class Recipe(Settings):
+    """One corpus: sources, stages in order, mix and release. What it says bears identity; what it does not say must not change a byte."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$")]
+    version: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$")]
+    seed: int = 0
+    policy: str | None = None
+    sources: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")], SourceSettings] = Field(min_length=1)
+    stages: tuple[Stage, ...]
+    mix: Mix
+    release: ReleaseSettings = ReleaseSettings()
+
+    @classmethod
+    def load(cls, path: str | Path, inputs: Mapping[str, str] | None = None) -> "Recipe":
+        """Read a recipe: a path, or the bare name of one that ships (`skypile`). `inputs` replaces the files of sources by name.
+
+        Raises RecipeError with file, line, path, reason and remedy.
+        """
+        name, text = _find(path)
+        return _load(name, text, dict(inputs or {}))
+
+    def dump(self) -> dict[str, Any]:
+        """The resolved recipe, defaults filled in, as plain values."""
+        plain = self.model_dump(mode="json", by_alias=True, exclude={"stages"})
+        plain["stages"] = [{stage.stage: stage.model_dump(mode="json", by_alias=True, exclude_none=True)} for stage in self.stages]
+        return plain
+
+
+# --- finding and reading --------------------------------------------------------------------------------------------------
+
+
+def _find(path: str | Path) -> tuple[str, str]:
+    file = Path(path)
+    if not file.suffix and not file.exists() and len(file.parts) == 1:  # a bare name: one that ships
+        shipped = importlib.resources.files("recipes")
+        try:
+            return f"{file}.yaml", shipped.joinpath(f"{file}.yaml").read_text(encoding="utf-8")
+        except FileNotFoundError:
+            names = sorted(p.name.removesuffix(".yaml") for p in shipped.iterdir() if p.name.endswith(".yaml"))
+            raise RecipeError(f"There is no recipe '{path}'{_meant(str(path), names)}. Recipes that ship: {', '.join(names)}; or give the path of a YAML file.") from None
+    try:
+        return str(path), file.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise RecipeError(f"The recipe {path} does not exist (looked in {Path.cwd()}). A bare name, such as `skypile`, finds the recipes that ship.") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise RecipeError(f"The recipe {path} cannot be read: {error}.") from error
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML 1.2's core schema; duplicate keys refused."""
+
+
+_Loader.yaml_implicit_resolvers = {}
+for _tag, _pattern, _first in [
+    ("bool", r"true|false|True|False|TRUE|FALSE", "tTfF"),
+    ("null", r"~|null|Null|NULL|", "~nN\0"),
+    ("int", r"[-+]?(?:0|[1-9][0-9_]*)", "-+0123456789"),
+    ("float", r"[-+]?(?:[0-9][0-9_]*)(?:\.[0-9_]*)?(?:[eE][-+]?[0-9]+)?|[-+]?\.[0-9_]+(?:[eE][-+]?[0-9]+)?", "-+0123456789."),
+    ("merge", r"<<", "<"),
+]:
+    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(rf"^(?:{_pattern})$"), [c for c in _first if c != "\0"] + ([""] if "\0" in _first else []))
+_Loader.add_constructor("tag:yaml.org,2002:float", lambda loader, node: float(loader.construct_scalar(node).replace("_", "")))
+
+
+class _Positions(dict[tuple[Hashable, ...], int]):
+    """Path in the document -> line (from 1)."""
+
+    def line(self, path: tuple[Hashable, ...]) -> int:
+        while path and path not in self:
+            path = path[:-1]
+        return self.get(path, 1)
+
+
+def _positions(node: yaml.Node, name: str, path: tuple[Hashable, ...] = (), out: _Positions | None = None) -> _Positions:
+    out = _Positions() if out is None else out
+    out.setdefault(path, node.start_mark.line + 1)
+    if isinstance(node, yaml.MappingNode):
+        seen: dict[str, int] = {}
+        for key, value in node.value:
+            line = key.start_mark.line + 1
+            if key.value in seen:
+                raise RecipeError(f"{name}:{line}: {_dotted((*path, key.value))}: this key stands twice, first in line {seen[key.value]}; YAML would keep only the last. Remove one.")
+            seen[key.value] = line
+            out[(*path, key.value)] = line
+            _positions(value, name, (*path, key.value), out)
+    elif isinstance(node, yaml.SequenceNode):
+        for i, item in enumerate(node.value):
+            _positions(item, name, (*path, i), out)
+    return out
+
+
+def _dotted(path: tuple[Any, ...]) -> str:
+    return "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in path).lstrip(".") or "the recipe"
+
+
+def _meant(word: str, known: Any) -> str:
+    close = difflib.get_close_matches(word, [str(k) for k in known], n=1, cutoff=0.6)
+    return f"; did you mean '{close[0]}'?" if close else ""
+
+
+def _load(name: str, text: str, inputs: dict[str, str]) -> Recipe:
+    try:
+        node = yaml.compose(text, _Loader)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        raise RecipeError(f"{name}:{mark.line + 1 if mark else 1}: this is not valid YAML: {error.problem or error.context}. Mind the indentation, and quote text that holds ': ' or begins with a special sign.") from None
+    except yaml.YAMLError as error:
+        raise RecipeError(f"{name}:1: this is not valid YAML: {error}") from None
+    if not isinstance(node, yaml.MappingNode):
+        raise RecipeError(f"{name}:1: a recipe is a mapping with name, version, sources, stages and mix; this file holds {'nothing' if node is None else 'something else'}.")
+    where = _positions(node, name)
+    try:
+        raw = _Loader(text).get_single_data()
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        raise RecipeError(f"{name}:{mark.line + 1 if mark else 1}: {error.problem or error.context}.") from None
+
+    def fault(path: tuple[Any, ...], reason: str) -> RecipeError:
+        return RecipeError(f"{name}:{where.line(path)}: {_dotted(path)}: {reason}")
+
+    for source, files in inputs.items():
+        known = raw.get("sources") or {}
+        if source not in known:
+            raise RecipeError(f"--input {source}=…: the recipe {name} has no source '{source}'{_meant(source, known)}; its sources are {', '.join(known)}.")
+        known[source]["files"] = files.split(",") if isinstance(files, str) else files
+    stages = raw.get("stages")
+    if not isinstance(stages, list):
+        raise fault(("stages",), "the stages are a list, each item one stage: `- filter: {…}`")
+    parsed = [_stage(item, i, fault) for i, item in enumerate(stages)]
+    try:
+        recipe = Recipe.model_validate({**raw, "stages": ()})
+    except ValidationError as error:
+        raise _first_fault(error, Recipe, raw, (), fault) from None
+    recipe = recipe.model_copy(update={"stages": tuple(parsed)})
+    _check_whole(recipe, fault)
+    return recipe
+
+
+def _stage(item: Any, i: int, fault: Any) -> Stage:
+    path: tuple[Any, ...] = ("stages", i)
+    if isinstance(item, str):
+        item = {item: None}
+    if not isinstance(item, dict) or len(item) != 1:
+        raise fault(path, "a stage is one name with its settings, such as `- normalize: {unicode: NFC}`")
+    ((kind, settings),) = item.items()
+    if kind not in STAGES:
+        raise fault(path, f"unknown stage '{kind}'{_meant(str(kind), STAGES)}; known are {', '.join(STAGES)}")
+    try:
+        return STAGES[kind].model_validate({} if settings is None else settings)
+    except ValidationError as error:
+        raise _first_fault(error, STAGES[kind], settings, (*path, kind), fault) from None
+
+
+def _first_fault(error: ValidationError, model: type[Settings], raw: Any, path: tuple[Any, ...], fault: Any) -> RecipeError:
+    """One fault at a time, the first in the order of the fields: later ones are often its consequences."""
+    first = error.errors()[0]
+    place = [p for p in first["loc"] if not (isinstance(p, str) and (p in ("[key]",) or p.startswith(("function-", "literal[", "constrained-", "dict[", "tuple["))))]
+    while place and not _present(raw, place[:-1]):  # a name of pydantic's own, of a union's branch
+        place.pop()
+    kind, value = first["type"], first.get("input")
+    names = [field.alias or n for n, field in _model_at(model, place[:-1]).model_fields.items()] if _model_at(model, place[:-1]) else []
+    if kind == "extra_forbidden":
+        reason = f"unknown setting{_meant(str(place[-1]), names)}" + (f" Known are {', '.join(names)}." if names else "")
+    elif kind == "missing":
+        reason = "this setting is needed" + (" and has no default" if place else "")
+    elif kind.startswith("value_error"):
+        reason = str(first["msg"]).removeprefix("Value error, ")
+    elif kind == "string_type" and isinstance(value, (int, float)):
+        reason = f"{value!r} is a number here, and must be text: put it in quotes, as in \"{value}\" (YAML reads 2026.10 as 2026.1)"
+    elif kind == "bool_type":
+        reason = f"{value!r} is not true or false (YAML 1.2 knows only those two words)"
+    elif kind in ("float_type", "int_type", "float_parsing", "int_parsing"):
+        reason = f"{value!r} is not a {'whole ' if kind.startswith('int') else ''}number"
+    elif kind == "literal_error":
+        options = re.findall(r"'([^']*)'", first["ctx"]["expected"])
+        reason = f"{value!r} is not one of {', '.join(options)}{_meant(str(value), options)}"
+    else:
+        reason = f"{first['msg'][0].lower()}{first['msg'][1:]}" + (f" (it is {value!r})" if isinstance(value, (str, int, float)) else "")
+    return fault((*path, *place), reason)
+
+
+def _present(raw: Any, place: list[Any]) -> bool:
+    for p in place:
+        try:
+            raw = raw[p]
+        except (KeyError, IndexError, TypeError):
+            return False
+    return True
+
+
+def _model_at(model: type[Settings], place: list[Any]) -> type[Settings] | None:
+    """The settings class that stands at a path, for the names that would have been right there."""
+    annotation: Any = model
+    for p in place:
+        if getattr(annotation, "__origin__", None) is dict:
+            annotation = annotation.__args__[1]
+            continue
+        here = _settings_in(annotation)
+        field = next((f for n, f in here.model_fields.items() if p in (n, f.alias)), None) if here else None
+        if field is None:
+            return None
+        annotation = field.annotation
+    return None if getattr(annotation, "__origin__", None) is dict else _settings_in(annotation)
+
+
+def _settings_in(annotation: Any) -> type[Settings] | None:
+    return next((t for t in _types(annotation) if isinstance(t, type) and issubclass(t, Settings)), None)
+
+
+def _types(annotation: Any) -> list[Any]:
+    inner = getattr(annotation, "__args__", None)
+    return [t for a in inner for t in _types(a)] if inner else [annotation]
+
+
+# --- what only the whole can tell -----------------------------------------------------------------------------------------
+
+
+def _check_whole(recipe: Recipe, fault: Any) -> None:
+    added: dict[str, int] = {}
+    seen: dict[str, int] = {}
+    judged = False
+    for i, stage in enumerate(recipe.stages):
+        path: tuple[Any, ...] = ("stages", i, stage.stage)
+        name = label(stage)
+        if stage.scope in ("verdict", "round"):
+            if name in seen or name in ("source", "mix"):
+                other = f"stages[{seen[name]}] has it too" if name in seen else "the ledger uses it itself"
+                raise fault(path, f"the name '{name}' is taken: {other}, and the ledger could not tell them apart. Give this one another name")
+            seen[name] = i
+        _check_for(recipe, stage.where, (*path, "for"), added, fault)
+        if stage.scope == "text":
+            if judged:
+                raise fault(path, f"`{stage.stage}` rewrites text, so it stands before `language`, filters and rounds; move it up")
+            if stage.where and set(stage.where.columns()) - {"source"}:
+                raise fault((*path, "for"), f"`{stage.stage}` runs before domains are known; only `source` can be named here")
+        else:
+            judged = True
+        if isinstance(stage, Filter):
+            for column in stage.bounds:
+                _check_column(stage, column, (*path, "bounds", column), added, fault)
+        if stage.adds:
+            added.update(dict.fromkeys(stage.adds, i))
+    for name, source in recipe.sources.items():
+        if source.reader == "warc" and not any(s.stage == "extract" and (s.where is None or name in (s.where.source or (name,))) for s in recipe.stages):
+            raise fault(("sources", name), "its records are HTML, and no `extract` stage applies to it; add `- extract: {for: {source: " + name + "}}` as the first stage")
+        if source.domain is None and "domain" not in source.columns and not any(isinstance(s, Language) for s in recipe.stages):
+            raise fault(("sources", name), "its domain is not known: declare `domain:`, map a column to it, or add a `language` stage")
+    if not any(isinstance(s, Deduplicate) and s.by == "id" for s in recipe.stages):
+        raise fault(("stages",), "rows of a release are unique, so a `- deduplicate: {by: id}` must be among the stages (first among those that compare documents)")
+
+
+def _check_for(recipe: Recipe, where: For | None, path: tuple[Any, ...], added: dict[str, int], fault: Any) -> None:
+    if where is None:
+        return
+    for name in where.source or ():
+        if name not in recipe.sources:
+            raise fault((*path, "source"), f"there is no source '{name}'{_meant(name, recipe.sources)}; the sources are {', '.join(recipe.sources)}")
+    domains = set(recipe.mix.shares) | {s.domain for s in recipe.sources.values() if s.domain} | {"en", "zh", "other"}
+    mapped = any("domain" in s.columns for s in recipe.sources.values())
+    for name in where.domain or ():
+        if name not in domains and not mapped:
+            raise fault((*path, "domain"), f"no document will have the domain '{name}'{_meant(name, domains)}; domains here are {', '.join(sorted(domains))}")
+
+
+def _check_column(stage: Filter, column: str, path: tuple[Any, ...], added: dict[str, int], fault: Any) -> None:
+    if column in MEASURES:
+        nullable = MEASURES[column].nullable
+    elif column in added:
+        nullable = True  # a model's columns are null where its stage did not apply
+    elif column in known_columns():
+        stage_name = next(n for n, s in STAGES.items() if column in s.adds)
+        raise fault(path, f"'{column}' is a column that the stage `{stage_name}` adds, and none stands before this filter")
+    else:
+        raise fault(path, f"unknown measure '{column}'{_meant(column, known_columns())} `python -m pipeline measures` lists them")
+    if nullable and stage.where is None and stage.missing is None:
+        raise fault(path, f"'{column}' is null for some documents; say which are meant with `for:`, or what becomes of the others with `missing: keep` or `missing: drop`")

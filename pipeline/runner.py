@@ -1,0 +1,381 @@
+"""Carries a plan out: unit steps as chains, rounds phase by phase, then the release. Resuming is running again.
+
+The driver holds counts and names, never documents. What is done is known by its file alone; what a kill left half done has no name.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import xxhash
+
+from pipeline import shards, tasks
+from pipeline.dedup.exact import exact_round
+from pipeline.dedup.minhash import minhash_round
+from pipeline.engine import Engine, Link, map_tasks, open_engine
+from pipeline.errors import ReleaseExists, SourceError, TaskFailed
+from pipeline.ledger import funnel, ledger_rows, unreadable_rows
+from pipeline.mix import downsample_round, mix_round
+from pipeline.planning import Artefacts, Plan, Step, plan, quarantined, release_fingerprint
+from pipeline.quarantine import find_crashing
+from pipeline.recipe import Recipe
+from pipeline.rounds import Context, Round, partition_of, partitions_for, split
+from pipeline.schema import LEDGER
+from pipeline.shards import Release, Slice, open_release
+from pipeline.stages import Deduplicate, label
+from pipeline.store import Store
+
+
+@dataclass
+class Progress:
+    """What the command line shows: told of every finished task. This one is silent."""
+
+    def begin(self, step: str, total: int) -> None: ...
+    def advance(self, step: str, counts: dict[str, Any]) -> None: ...
+    def end(self, step: str) -> None: ...
+    def say(self, text: str) -> None: ...
+
+
+def run(
+    recipe: Recipe,
+    work: str | Path = "work",
+    *,
+    cpus: int | None = None,
+    address: str | None = None,
+    here: bool = False,
+    dashboard: bool = False,
+    progress: Progress | None = None,
+    group_bytes: int | None = None,
+    split_bytes: int | None = None,
+) -> Release:
+    """Make the recipe's release in a work folder, and redo nothing that is done.
+
+    Raises WorkFolderLocked, ReleaseExists, PlanError, SourceError (inputs that could not be opened: all else is done by then) and
+    StoreError (a full disk). Whatever was finished stays, and the next run goes on from there.
+    """
+    store = Store(str(work))
+    progress = progress or Progress()
+    with store.lock():
+        engine: Engine | None = None
+        try:
+            while True:
+                todo = plan(recipe, work, group_bytes=group_bytes, split_bytes=split_bytes)
+                _check_release(todo)
+                if todo.step_done(len(todo.steps) - 1):
+                    return open_release(store.at(f"releases/{todo.release_name}"))
+                engine = engine or open_engine(here=here, cpus=cpus, address=address, dashboard=dashboard)
+                run_ = _Run(todo, engine, progress)
+                if run_.all():
+                    return open_release(store.at(f"releases/{todo.release_name}"))
+                # Records were quarantined, which changes what their units are made of: plan again, and do what that touches.
+        finally:
+            if engine is not None:
+                engine.close()
+
+
+def _check_release(todo: Plan) -> None:
+    existing = release_fingerprint(todo.store, todo.release_name)
+    if existing is not None and existing != todo.release_print:
+        changes = todo.changes()
+        raise ReleaseExists(
+            f"The release {todo.release_name} exists in {todo.store.root} and was made of something else"
+            + (f" ({'; '.join(changes[:3])})" if changes else "")
+            + f". A release is immutable: raise `version:` in the recipe, or remove {todo.store.at('releases/' + todo.release_name)}."
+        )
+
+
+@dataclass
+class _Run:
+    plan: Plan
+    engine: Engine
+    progress: Progress
+    alive: int = 0  # survivors before the next step
+    decisions: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def store(self) -> Store:
+        return self.plan.store
+
+    def all(self) -> bool:
+        """Carry out every step. False where records were quarantined and the plan has to be made again."""
+        steps = self.plan.steps
+        self.store.write_json("last_run.json", {"recipe": self.plan.recipe.dump(), "inputs": self.plan.inputs()})
+        i = 0
+        while i < len(steps):
+            if steps[i].per_unit:
+                end = next(j for j in range(i, len(steps)) if not steps[j].per_unit)
+                if not self.units(range(i, end)):
+                    return False
+                i = end
+                continue
+            if steps[i].kind == "release":
+                self.release(i)
+            else:
+                self.round(i)
+            i += 1
+        return True
+
+    # --- per-unit steps ---------------------------------------------------------------------------------------------------
+
+    def units(self, steps: range) -> bool:
+        """A run of per-unit steps, each unit going through them without waiting for the others."""
+        plan_ = self.plan
+        items = [[self._arguments(s, u) if not plan_.done(s, u) else None for s in steps] for u in range(len(plan_.units))]
+        todo = [u for u, item in enumerate(items) if any(a is not None for a in item)]
+        if todo:
+            for s in steps:
+                self.progress.begin(plan_.steps[s].name, sum(items[u][s - steps.start] is not None for u in todo))
+            outcome = self.engine.run(
+                [self._link(plan_.steps[s]) for s in steps],
+                [items[u] for u in todo],
+                lambda i, j, counts: self.progress.advance(plan_.steps[steps[j]].name, {**counts, "input": plan_.units[todo[i]].size_bytes}),
+                stop_early=False,
+            )
+            for s in steps:
+                self.progress.end(plan_.steps[s].name)
+            if outcome.crashed:
+                self._quarantine([todo[i] for i in outcome.crashed])
+                return False
+            self._stop_on([outcome.errors[i] for i in sorted(outcome.errors)])
+        return True
+
+    def _link(self, step: Step) -> Link:
+        if step.kind == "language":
+            return Link(make=partial(tasks.LanguageStep, step.stages[0]))  # type: ignore[arg-type]  # a language step holds a Language
+        if step.kind == "tokens":
+            tokenizer = self.plan.recipe.mix.tokenizer
+            return Link(make=partial(tasks.TokenStep, tokenizer if "/" in tokenizer else f"bundled:{tokenizer}"))
+        return Link({"text": tasks.make_text, "columns": tasks.make_columns, "filter": tasks.make_drops}[step.kind])
+
+    def _arguments(self, s: int, u: int) -> tuple[Any, ...]:
+        step, unit = self.plan.steps[s], self.plan.units[u]
+        name = step.artefact(u)
+        if step.kind == "text":
+            return (self.store, name, self.plan.sources[unit.source], unit, step.stages, quarantined(self.store, unit), self.plan.recipe.sources[unit.source].unreadable_files == "tolerate")
+        before = self.plan.artefacts(u, s)
+        if step.kind == "columns":
+            return (self.store, name, before, step.measures)
+        if step.kind == "filter":
+            return (self.store, name, before, step.stages)
+        return (self.store, name, before)
+
+    def _stop_on(self, errors: Sequence[Exception]) -> None:
+        """Errors of units: the inputs that could not be opened, in one list, after all else was done."""
+        unopened = [e for e in errors if isinstance(e, SourceError)]
+        others = [e for e in errors if not isinstance(e, SourceError)]
+        if others:
+            raise others[0]
+        if unopened:
+            listed = "\n".join(f"  {e}" for e in unopened[:20])
+            raise SourceError(f"{len(unopened)} input files could not be opened; all other units are done.\n{listed}\nMend or remove them and run again, or set `unreadable_files: tolerate` in their source.")
+
+    def _quarantine(self, crashed: Sequence[int]) -> None:
+        """Find the records that kill a worker, by bisection in processes of their own, and note them down."""
+        listed = self.store.read_json("quarantine.json") if self.store.exists("quarantine.json") else {}
+        for u in crashed:
+            unit = self.plan.units[u]
+            self.progress.say(f"{unit.files[0].path} killed its worker twice; looking for the record that does it")
+            found = find_crashing(self.plan, u, steps)
+            if not found:
+                raise TaskFailed(f"The unit {unit.files[0].path} of source '{unit.source}' killed its worker twice, but no single record of it does so alone. If memory ran out, use fewer --cpus; else please report it.")
+            for file, offset in found:
+                places = listed.setdefault(unit.source, {}).setdefault(file, [])
+                places[:] = sorted({*places, offset})
+                self.progress.say(f"quarantined: {file} at {offset}")
+        self.store.write_json("quarantine.json", listed)
+
+    # --- rounds ------------------------------------------------------------------------------------------------------------
+
+    def round(self, s: int) -> None:
+        """One round, phase by phase; its temporary files go when every unit has its verdicts."""
+        step = self.plan.steps[s]
+        done = f"rounds/{step.print}.json"
+        if self.store.exists(done):
+            return
+        settings: Any = step.stages[0] if step.stages else self.plan.recipe
+        kind = _round_of(step, settings)
+        n = len(self.plan.units)
+        before = [self.plan.artefacts(u, s) for u in range(n)]
+        self.progress.begin(step.name, len(kind.phases) + 1)
+        folder = f"rounds/{step.print}"
+        given: tasks.Exchange | None = None
+        given_rows = 0
+        decisions: dict[str, pa.Table] = {}
+        for number, phase in enumerate(kind.phases):
+            from_units = phase.over == "units" and given is not None and kind.phases[number - 1].to == "units"
+            rows_in = given_rows if given is not None and (from_units or phase.over != "units") else self._alive(s)
+            parts = {"keys": partitions_for(rows_in, phase.weight), "units": n, "all": 1}[phase.to]
+            count = n if phase.over == "units" else given.parts if given is not None else 1
+            out = tasks.Exchange(f"{folder}/{number}-{phase.name}", count, parts)
+            context = Context(settings, self.plan.recipe.seed, None, dict(decisions))
+            call: Callable[..., dict[str, Any]] = tasks.run_over_unit if phase.over == "units" else tasks.run_over_part
+            arguments = [(self.store, out, t, phase, before[t], context, given if from_units else None) if phase.over == "units" else (self.store, out, t, phase, context, given) for t in range(count)]
+            todo = [a for t, a in enumerate(arguments) if not self.store.exists(out.file(t) + ".json")]
+            map_tasks(self.engine, call, todo)
+            given_rows = sum(tasks.marker(self.store, out.file(t))["rows"] for t in range(count))
+            given = out
+            if phase.over == "all" and phase.to == "all":
+                decisions[phase.name] = out.read(self.store, 0)
+            self.progress.advance(step.name, {})
+        assert given is not None
+        collected = [(self.store, step.artefact(u), step.name, given, before[u], kind.columns) for u in range(n) if not self.plan.done(s, u)]
+        map_tasks(self.engine, tasks.collect, collected)
+        markers = [tasks.marker(self.store, step.artefact(u)) for u in range(n)]
+        self.progress.advance(step.name, {"given": sum(m["given"] for m in markers), "kept": sum(m["kept"] for m in markers)})
+        self.store.write_json(done, {"given": sum(m["given"] for m in markers), "kept": sum(m["kept"] for m in markers), "short": sum(m.get("short", 0) for m in markers), "decisions": {k: v.to_pylist() for k, v in decisions.items()}})
+        self.store.remove(folder)
+        self.progress.end(step.name)
+
+    def _alive(self, s: int) -> int:
+        """Survivors before step `s`: what sizes the partitions of its first phase."""
+        for t in range(s - 1, -1, -1):
+            if self.plan.steps[t].kind in ("filter", "round", "mix"):
+                return sum(tasks.marker(self.store, self.plan.steps[t].artefact(u))["kept"] for u in range(len(self.plan.units)))
+        return sum(tasks.marker(self.store, self.plan.steps[0].artefact(u))["rows"] for u in range(len(self.plan.units)))
+
+    # --- release -----------------------------------------------------------------------------------------------------------
+
+    def release(self, s: int) -> None:
+        """Account for every row, scatter, write shards and ledger, then the manifest; rename into place."""
+        plan_, store, recipe = self.plan, self.store, self.plan.recipe
+        n = len(plan_.units)
+        stages = [label(st) for step in plan_.steps for st in step.stages if step.kind in ("filter", "round")] + ["mix"]
+        before = [plan_.artefacts(u, s) for u in range(n)]
+        name, building = "release", f"releases/.tmp-{plan_.steps[s].print}"
+        store.remove(building)
+        self.progress.begin(name, 4)
+        accounts = map_tasks(self.engine, account_unit, [(store, before[u], stages) for u in range(n)])
+        self.progress.advance(name, {})
+        sizes: dict[tuple[str, str], int] = {}
+        for account in accounts:
+            for part, domain, size in account["released"]:
+                sizes[part, domain] = sizes.get((part, domain), 0) + size
+        slices = shards.layout(sizes, recipe.release.shard_size, recipe.release.row_group_size)
+        buckets = sum(sl.buckets for sl in slices)
+        ledger_parts = max(1, -(-sum(sum(d[3] for d in a["dropped"]) + a["unreadable"] for a in accounts) // 2_000_000))
+        documents = tasks.Exchange(f"{building}/scatter", n, buckets)
+        ledger = tasks.Exchange(f"{building}/ledger-rows", n, ledger_parts)
+        map_tasks(self.engine, scatter_unit, [(store, documents, ledger, u, before[u], recipe.seed, slices, plan_.units[u].source) for u in range(n)])
+        self.progress.advance(name, {})
+        out = f"{building}/out"
+        jobs = [(store, documents, out, sl, shard, recipe.release.row_group_size) for sl in slices for shard in range(sl.shards)]
+        written = {str(r.pop("file")): r for r in map_tasks(self.engine, write_shard, jobs)}
+        for r in map_tasks(self.engine, write_ledger, [(store, ledger, out, p) for p in range(ledger_parts)]):
+            written[str(r.pop("file"))] = r
+        self.progress.advance(name, {})
+        self._finish(out, written, accounts, stages)
+        final = f"releases/{plan_.release_name}"
+        store.rename(out, final)
+        store.remove(building)
+        self.progress.advance(name, {})
+        self.progress.end(name)
+
+    def _finish(self, out: str, written: dict[str, Any], accounts: list[dict[str, Any]], stages: list[str]) -> None:
+        plan_, store = self.plan, self.store
+        stats = funnel(accounts, stages)
+        rounds = {step.name: store.read_json(f"rounds/{step.print}.json") for step in plan_.steps if step.kind in ("round", "mix")}
+        stats["too_short_to_compare"] = sum(r["short"] for r in rounds.values())
+        stats["released"] = _totals(written)
+        mixture = _mixture(plan_.recipe, rounds["mix"]["decisions"], stats["released"])
+        engines = {label(st): st.engines() for step in plan_.steps for st in step.stages if st.engines()}
+        for file, value in (("recipe.json", plan_.recipe.dump()), ("stats.json", stats), ("mixture.json", mixture)):
+            store.write_json(f"{out}/{file}", value)
+        files = dict(written)
+        for file in [*written, "recipe.json", "stats.json", "mixture.json"]:
+            files[file] = {**written.get(file, {}), "sha256": tasks.digest_of(store, f"{out}/{file}")}
+        store.write_json(
+            f"{out}/manifest.json",
+            {"name": plan_.recipe.name, "version": plan_.recipe.version, "fingerprint": plan_.release_print, "engines": engines, "pyarrow": pa.__version__, "tokenizer": plan_.recipe.mix.tokenizer, "files": files},
+        )
+
+
+def _round_of(step: Step, settings: Any) -> Round:
+    if step.kind == "mix":
+        return mix_round(settings)
+    if isinstance(settings, Deduplicate):
+        return minhash_round(settings) if settings.by == "minhash" else exact_round(settings)
+    return downsample_round(settings)
+
+
+def _totals(written: dict[str, Any]) -> list[dict[str, Any]]:
+    totals: dict[tuple[str, str], dict[str, Any]] = {}
+    for file, counts in sorted(written.items()):
+        if file.startswith(("data/", "validation/")):
+            part, domain = ("train" if file.startswith("data/") else "validation"), file.split("/")[1]
+            total = totals.setdefault((part, domain), {"split": part, "domain": domain, "documents": 0, "tokens": 0, "tokens_with_repeats": 0, "text_bytes": 0, "files": 0})
+            total["documents"] += counts["rows"]
+            total["files"] += 1
+            for key in ("tokens", "tokens_with_repeats", "text_bytes"):
+                total[key] += counts[key]
+    return list(totals.values())
+
+
+def _mixture(recipe: Recipe, decisions: dict[str, Any], released: list[dict[str, Any]]) -> dict[str, Any]:
+    """What was wanted, what there was, what came out, and what stood in the way."""
+    train = {r["domain"]: r for r in released if r["split"] == "train"}
+    total = sum(r["tokens_with_repeats"] for r in train.values())
+    domains = {}
+    for cut in decisions["cuts"]:
+        name, got = cut["slice"], train.get(cut["slice"], {"tokens": 0, "tokens_with_repeats": 0, "documents": 0})
+        domains[name] = {
+            "share_wanted": recipe.mix.shares[name],
+            "share": got["tokens_with_repeats"] / total if total else 0.0,
+            "tokens": got["tokens_with_repeats"],
+            "tokens_wanted": cut["budget"],
+            "unique_tokens": got["tokens"],
+            "unique_tokens_available": cut["available"],
+            "documents": got["documents"],
+            "epochs": got["tokens_with_repeats"] / cut["available"] if cut["available"] else 0.0,
+            "max_epochs": recipe.mix.epochs_of(name),
+            "binding": cut["binding"],
+        }
+    asked = recipe.mix.total
+    shortage = None
+    if asked != "max" and total < 0.999 * asked:
+        binding = ", ".join(n for n, d in domains.items() if d["binding"])
+        shortage = f"wanted {asked:,} tokens, had {total:,} at these shares: {binding} has no more at max_epochs"
+    return {"tokenizer": recipe.mix.tokenizer, "total_tokens": total, "total_wanted": asked, "binding": sorted(n for n, d in domains.items() if d["binding"]), "shortage": shortage, "domains": domains}
+
+
+# --- tasks of the release -----------------------------------------------------------------------------------------------------
+
+
+def account_unit(store: Store, artefacts: Artefacts, stages: Sequence[str]) -> dict[str, Any]:
+    """A unit's account, and the text bytes it sends to each (split, domain)."""
+    counts = tasks.account(store, artefacts, stages)
+    released: dict[tuple[str, str], int] = {}
+    for batch in tasks.View(store, artefacts).survivors(["split", "domain", "text"]):
+        for part, domain, size in zip(batch.column("split").to_pylist(), batch.column("domain").to_pylist(), pc.binary_length(batch.column("text")).to_pylist(), strict=True):
+            released[part, domain] = released.get((part, domain), 0) + size
+    return {**counts, "released": [[*k, v] for k, v in sorted(released.items())]}
+
+
+def scatter_unit(store: Store, documents: tasks.Exchange, ledger: tasks.Exchange, task: int, artefacts: Artefacts, seed: int, slices: Sequence[Slice], source: str) -> dict[str, Any]:
+    """One unit's documents by bucket, and its ledger rows by file."""
+    view = tasks.View(store, artefacts)
+    placed = [shards.place(batch, seed, slices) for batch in view.survivors([*shards.RELEASE.names, "split"])]
+    rows = pa.concat_tables([p[0] for p in placed]) if placed else shards.SCATTERED.empty_table()
+    store.write_parts(documents.file(task), shards.SCATTERED, split(rows, np.concatenate([np.empty(0, np.int64), *(p[1] for p in placed)]), documents.parts))
+    who = view.columns(["id", "url", "source", "domain", "file", "offset"])
+    gone = [ledger_rows(who, store.read_table(name)) for name in artefacts.drops]
+    gone.append(unreadable_rows(store.read_table(artefacts.text.removesuffix(".arrow") + ".unreadable.arrow"), source))
+    out = pa.concat_tables(gone)
+    keys = np.fromiter((xxhash.xxh3_64_intdigest(f.encode()) for f in out.column("file").to_pylist()), np.uint64, out.num_rows)
+    store.write_parts(ledger.file(task), LEDGER, split(out, partition_of(keys, ledger.parts), ledger.parts))
+    return {"documents": rows.num_rows, "dropped": out.num_rows}
+
+
+def write_shard(store: Store, given: tasks.Exchange, out: str, slice_: Slice, shard: int, row_group_size: int) -> dict[str, Any]:
+    first = slice_.first_bucket + shard * slice_.buckets_per_shard
+    buckets = (given.read(store, b) for b in range(first, first + slice_.buckets_per_shard))
+    return {"file": slice_.file(shard), **shards.write_shard(store, f"{out}/{slice_.file(shard)}", buckets, row_group_size)}
+
+
+def write_ledger(store: Store, given: tasks.Exchange, out: str, part: int) -> dict[str, Any]:
+    file = f"ledger/ledger-{part:05d}-of-{given.parts:05d}.parquet"
+    return {"file": file, **shards.write_ledger(store, f"{out}/{file}", given.read(store, part))}

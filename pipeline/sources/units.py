@@ -1,0 +1,227 @@
+"""From a source's globs, paths and URLs to units: which files there are, how tiny ones are grouped and huge ones split. Reads no records.
+
+Grouping: tiny files of JSON lines, Parquet or a code tree, sorted by path; a group ends where hash(path) mod 64 is 0, so that a new file
+changes its own group only, or at `group_bytes`. Splitting: uncompressed JSON lines by bytes, Parquet by row groups. Archives are neither.
+"""
+
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import fsspec
+import xxhash
+
+from pipeline.errors import PlanError, SourceError
+from pipeline.sources.base import InputFile, Source, Unit, compression, content_hash
+from pipeline.store import is_url, local_path
+
+_TINY_BYTES = 16 << 20  # larger files are units of their own
+_GROUP_FILES = 20_000  # and so many files end a group too: an address book, not a bound that a normal group meets
+
+# What a reader takes from a folder that is given without a pattern.
+_ENDINGS = {
+    "warc": (".warc", ".warc.gz", ".warc.zst", ".warc.lz4", ".arc", ".arc.gz"),
+    "wet": (".wet", ".wet.gz", ".wet.zst", ".warc.wet", ".warc.wet.gz"),
+    "jsonl": (".jsonl", ".jsonl.gz", ".jsonl.zst", ".jsonl.bz2", ".ndjson", ".ndjson.gz", ".ndjson.zst", ".json.gz", ".json.zst", ".json"),
+    "parquet": (".parquet",),
+}
+ARCHIVES = (".tar", ".tar.gz", ".tgz", ".tar.zst", ".tar.bz2")
+VERSION_CONTROL = frozenset({".git", ".hg", ".svn", ".bzr", "CVS", "_darcs", ".jj"})
+
+
+def list_units(
+    source: Source, *, group_bytes: int = 256 << 20, split_bytes: int = 256 << 20, etags: Callable[[str, int], str] | None = None
+) -> list[Unit]:
+    """The source's units, sorted by path and position. The same files give the same units on any machine, in any order of listing.
+
+    `etags(location, size)` gives a local file's hash of content (`content_hash`, perhaps behind a cache). Raises PlanError for a pattern that
+    matches nothing, SourceError for a file that is missing or a folder that cannot be listed.
+    """
+    found = _find(source)
+    hashed = etags or content_hash
+    files = [InputFile(_printable(path), location, size, etag) for path, (location, size, etag) in sorted(found.items())]
+    missing = [i for i, file in enumerate(files) if not file.etag]
+    with ThreadPoolExecutor(4) as pool:
+        for i, etag in zip(missing, pool.map(lambda i: hashed(files[i].location, files[i].size), missing), strict=True):
+            files[i] = InputFile(files[i].path, files[i].location, files[i].size, etag)
+    return list(_units(source, files, group_bytes, split_bytes))
+
+
+def _printable(path: str) -> str:
+    """A path as valid Unicode: bytes of a file name that are no UTF-8 become `\\xff`."""
+    return path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def _units(source: Source, files: list[InputFile], group_bytes: int, split_bytes: int) -> Iterator[Unit]:
+    singles: list[Unit] = []
+    tiny: list[InputFile] = []
+    for file in files:
+        if source.reader in ("jsonl", "parquet", "code") and not _is_archive(source, file) and file.size <= min(_TINY_BYTES, group_bytes):
+            tiny.append(file)
+        elif file.size > split_bytes and source.reader == "jsonl" and not compression(file.path):
+            cuts = [*range(0, file.size, split_bytes), file.size]
+            singles += [Unit(source.name, (file,), a, b) for a, b in zip(cuts, cuts[1:], strict=False)]
+        elif file.size > split_bytes and source.reader == "parquet":
+            singles += [Unit(source.name, (file,), a, b) for a, b in _row_group_cuts(file, split_bytes)]
+        else:
+            singles.append(Unit(source.name, (file,)))
+    groups: list[Unit] = []
+    group: list[InputFile] = []
+    total = 0
+    for file in tiny:
+        group.append(file)
+        total += file.size
+        if xxhash.xxh3_64_intdigest(file.path.encode()) % 64 == 0 or total >= group_bytes or len(group) >= _GROUP_FILES:
+            groups.append(Unit(source.name, tuple(group)))
+            group, total = [], 0
+    if group:
+        groups.append(Unit(source.name, tuple(group)))
+    yield from sorted(singles + groups, key=lambda unit: (unit.files[0].path, unit.start))
+
+
+def _is_archive(source: Source, file: InputFile) -> bool:
+    return source.reader == "code" and file.path.lower().endswith(ARCHIVES)
+
+
+def _row_group_cuts(file: InputFile, split_bytes: int) -> list[tuple[int, int]]:
+    from pipeline.sources.parquet import row_group_bytes
+
+    cuts, start, total = [], 0, 0
+    sizes = row_group_bytes(file)
+    for i, size in enumerate(sizes):
+        total += size
+        if total >= split_bytes or i == len(sizes) - 1:
+            cuts.append((start, i + 1))
+            start, total = i + 1, 0
+    return cuts or [(0, 0)]
+
+
+# --- finding files -------------------------------------------------------------------------------------------------------
+
+_Found = tuple[str, int, str]  # location, size, etag or ""
+
+
+def _find(source: Source) -> dict[str, _Found]:
+    """path -> where it is. A path that two patterns give to different files is an error; one file under two patterns counts once."""
+    found: dict[str, _Found] = {}
+    seen: set[str] = set()
+    if not source.files:
+        raise PlanError(f"Source '{source.name}' names no files. Give at least one path, folder or pattern under `files`.")
+    for pattern in source.files:
+        matches = _remote(source, pattern) if is_url(pattern) else _local(source, local_path(pattern))
+        for path, (location, size, etag) in sorted(matches.items()):
+            if location in seen:
+                continue
+            seen.add(location)
+            if path in found:
+                raise PlanError(
+                    f"Source '{source.name}': {found[path][0]} and {location} would both be called '{path}', and an address must name one file. "
+                    "Use one pattern over their common folder, or make them two sources."
+                )
+            found[path] = (location, size, etag)
+    return found
+
+
+def _has_magic(text: str) -> bool:
+    return any(c in text for c in "*?[")
+
+
+def _fixed_prefix(pattern: str) -> str:
+    """The folders of a pattern before the first one with a wildcard."""
+    parts = pattern.split("/")
+    first = next(i for i, part in enumerate(parts) if _has_magic(part))
+    return "/".join(parts[:first])
+
+
+def _wanted(source: Source, path: str) -> bool:
+    parts = path.split("/")
+    if any(part.startswith(".tmp-") for part in parts):
+        return False
+    if source.reader == "code":
+        return not VERSION_CONTROL.intersection(parts)
+    return parts[-1].lower().endswith(_ENDINGS[source.reader]) and not parts[-1].startswith(".")
+
+
+def _nothing(source: Source, pattern: str) -> PlanError:
+    return PlanError(f"Source '{source.name}': no file matches {pattern}. Check the path and the pattern (`**` goes through all folders), or remove the source.")
+
+
+def _local(source: Source, pattern: str) -> dict[str, _Found]:
+    pattern = os.path.expanduser(pattern)
+    if os.path.isdir(pattern):  # first of all: a folder's name may hold a bracket
+        matches = {path: _stat(source, os.path.join(pattern, path)) for path in _walk(source, pattern)}
+        if not matches:
+            raise PlanError(f"Source '{source.name}': the folder {pattern} holds no file that the reader '{source.reader}' takes. Name the files by a pattern, such as {pattern}/**/*.")
+        return matches
+    if os.path.lexists(pattern):
+        return {os.path.basename(pattern): _stat(source, pattern)}
+    if not _has_magic(pattern):
+        raise SourceError(f"Source '{source.name}': there is no file or folder {pattern}. Check the path, or remove it from the recipe's `files`.")
+    prefix = _fixed_prefix(os.path.abspath(pattern))
+    if os.path.isdir(prefix) and not os.access(prefix, os.R_OK | os.X_OK):
+        raise SourceError(f"Source '{source.name}': the folder {prefix} cannot be listed. Check its permissions.")
+    matches = {}
+    for location in fsspec.filesystem("file").glob(os.path.abspath(pattern)):
+        path = os.path.relpath(location, prefix or "/")
+        if os.path.isfile(location) and (source.reader != "code" or not VERSION_CONTROL.intersection(path.split("/"))):
+            matches[path] = _stat(source, location)
+    if not matches:
+        raise _nothing(source, pattern)
+    return matches
+
+
+def _walk(source: Source, folder: str) -> Iterator[str]:
+    """Regular files under a folder, relative; links are not followed where code is read, so that no tree is left or read twice."""
+
+    def refuse(error: OSError) -> None:
+        raise SourceError(f"Source '{source.name}': the folder {error.filename} cannot be listed: {error.strerror}. Check its permissions.") from error
+
+    for here, folders, names in os.walk(folder, onerror=refuse, followlinks=False):
+        folders[:] = sorted(f for f in folders if f not in VERSION_CONTROL)
+        for name in names:
+            location = os.path.join(here, name)
+            path = os.path.relpath(location, folder)
+            if _wanted(source, path) and os.path.isfile(location) and not (source.reader == "code" and os.path.islink(location)):
+                yield path
+
+
+def _stat(source: Source, location: str) -> _Found:
+    try:
+        return os.path.abspath(location), os.stat(location).st_size, ""
+    except OSError as error:
+        raise SourceError(f"Source '{source.name}': {location} cannot be opened: {error.strerror}.") from error
+
+
+def _remote(source: Source, pattern: str) -> dict[str, _Found]:
+    try:
+        fs, root = fsspec.core.url_to_fs(pattern)
+        fs.invalidate_cache()
+        if _has_magic(root):
+            infos = fs.glob(root, detail=True)
+            prefix = _fixed_prefix(root)
+            entries = {name: info for name, info in infos.items() if info["type"] == "file"}
+        elif fs.isdir(root):
+            prefix = root.rstrip("/")
+            infos = fs.find(root, detail=True)
+            entries = {name: info for name, info in infos.items() if _wanted(source, name[len(prefix) :].lstrip("/"))}
+        else:
+            prefix = root.rpartition("/")[0]
+            entries = {root: fs.info(root)}
+    except (OSError, ValueError, ImportError) as error:
+        raise SourceError(f"Source '{source.name}': {pattern} cannot be listed: {error or type(error).__name__}. Check the address, the network and the credentials.") from error
+    if not entries:
+        raise _nothing(source, pattern)
+    matches = {}
+    for name, info in entries.items():
+        path = name[len(prefix) :].lstrip("/") if prefix else name.lstrip("/")
+        matches[path] = (fs.unstrip_protocol(name), int(info.get("size") or 0), _etag(info))
+    return matches
+
+
+def _etag(info: dict[str, Any]) -> str:
+    """What the store itself says of the content; empty where it says nothing, and then the content is hashed."""
+    for key in ("ETag", "etag", "md5Hash", "content_md5", "checksum"):
+        if info.get(key):
+            return str(info[key]).strip('"')
+    return ""

@@ -1,0 +1,265 @@
+"""Every stage that a recipe may name, with its settings, its identity and what it does to one batch or asks of a round.
+
+A stage is frozen settings. It declares its scope: `text` (rewrites a record's text), `columns` (adds numbers beside it), `verdict`
+(judges a row by itself) or `round` (judges rows by other rows). How units, rounds and files are driven is not its business.
+"""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal, Self
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PositiveInt, model_validator
+
+from pipeline.filter import Bound
+from pipeline.measures import MEASURES
+from pipeline.store import open_model
+
+
+def _names(value: Any) -> Any:
+    return (value,) if isinstance(value, str) else tuple(value) if isinstance(value, list) else value
+
+
+Names = Annotated[tuple[str, ...], BeforeValidator(_names)]  # a name or a list of names
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class Settings(BaseModel):
+    """Strict and frozen: an unknown key is an error, no value is converted behind the user's back."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, populate_by_name=True, allow_inf_nan=False)
+
+
+class For(Settings):
+    """Which documents a stage applies to; several keys must all hold."""
+
+    source: Names | None = None
+    domain: Names | None = None
+    subdomain: Names | None = None
+    programming_language: Names | None = None
+
+    @model_validator(mode="after")
+    def _not_empty(self) -> Self:
+        if not self.columns():
+            raise ValueError("is empty; name a source, domain, subdomain or programming_language, or leave `for` out")
+        return self
+
+    def columns(self) -> tuple[str, ...]:
+        return tuple(name for name in type(self).model_fields if getattr(self, name) is not None)
+
+    def mask(self, table: pa.Table | pa.RecordBatch) -> np.ndarray:
+        """Which rows are meant. (rows,) bool"""
+        mask = np.ones(table.num_rows, bool)
+        for name in self.columns():
+            mask &= pc.is_in(table.column(name), value_set=pa.array(getattr(self, name), pa.string())).to_numpy(zero_copy_only=False)
+        return mask
+
+
+class Stage(Settings):
+    """Common to all stages. `version` is raised by hand whenever the output changes for the same settings."""
+
+    stage: ClassVar[str]
+    scope: ClassVar[Literal["text", "columns", "verdict", "round"]]
+    version: ClassVar[int] = 1
+    adds: ClassVar[tuple[str, ...]] = ()
+    where: For | None = Field(None, alias="for")
+
+    def engines(self) -> dict[str, str]:
+        """Libraries and models whose output enters the bytes, with their versions or hashes."""
+        return {}
+
+    def reads(self) -> tuple[str, ...]:
+        """Columns that must exist before this stage."""
+        return self.where.columns() if self.where else ()
+
+    def identity(self) -> dict[str, Any]:
+        """What bears identity: name, version, settings, engines."""
+        return {"stage": self.stage, "version": self.version, "settings": self.model_dump(mode="json", by_alias=True), "engines": self.engines()}
+
+    def mask(self, table: pa.Table | pa.RecordBatch) -> np.ndarray:
+        return np.ones(table.num_rows, bool) if self.where is None else self.where.mask(table)
+
+
+class Extract(Stage):
+    """HTML to text. Documents that bring their text are left alone."""
+
+    stage = "extract"
+    scope = "text"
+    main_content: bool = True
+
+    def engines(self) -> dict[str, str]:
+        from pipeline.rewrite import extract
+
+        return {**extract.ENGINES, "extract": str(extract.VERSION)}
+
+    def rewrite(self, records: pa.Table) -> pa.Table:
+        from pipeline.rewrite.extract import extract_batch
+
+        html = records.column("html").combine_chunks()
+        pages = pc.is_valid(html)
+        if not pc.any(pages).as_py():
+            return records
+        text = pc.if_else(pages, extract_batch(html, main_content=self.main_content), records.column("text"))
+        return records.set_column(records.schema.get_field_index("text"), "text", text)
+
+
+class Normalize(Stage):
+    """Unicode form, control and zero-width characters, line ends, white space. Never full-width punctuation to ASCII."""
+
+    stage = "normalize"
+    scope = "text"
+    unicode: Literal["NFC", "none"] = "NFC"
+
+    def engines(self) -> dict[str, str]:
+        from pipeline.rewrite import normalize
+
+        return {**normalize.ENGINES, "normalize": str(normalize.VERSION)}
+
+    def rewrite(self, records: pa.Table) -> pa.Table:
+        from pipeline.rewrite.normalize import normalize_batch
+
+        text = normalize_batch(records.column("text").combine_chunks(), form=self.unicode)
+        return records.set_column(records.schema.get_field_index("text"), "text", text)
+
+
+class Language(Stage):
+    """fastText language identification. Sets the domain where it is null; leaves rows alone whose declared domain it does not know.
+
+    The domain is the likelier one of `domains`, where together they are likelier than any single other language; else 'other'.
+    """
+
+    stage = "language"
+    scope = "columns"
+    adds = ("language", "language_score", "script", "p_en", "p_zh", "p_en_or_zh")
+    model: str = "lid176"
+    domains: tuple[Literal["en", "zh"], ...] = Field(("en", "zh"), strict=False)
+
+    def engines(self) -> dict[str, str]:
+        from pipeline.measures import language
+
+        return {**language.ENGINES, "language": str(language.VERSION), "model": open_model(f"bundled:{self.model}" if "/" not in self.model else self.model).sha256}
+
+
+class Limits(Settings):
+    """The smallest and the largest value allowed; both belong to what is kept."""
+
+    min: float | None = None
+    max: float | None = None
+
+    @model_validator(mode="after")
+    def _some(self) -> Self:
+        if self.min is None and self.max is None:
+            raise ValueError("has neither min nor max")
+        if self.min is not None and self.max is not None and self.min > self.max:
+            raise ValueError(f"min {self.min:g} is above max {self.max:g}: everything would be dropped")
+        return self
+
+
+class Filter(Stage):
+    """A named set of bounds on columns. The first broken one, in the order written, is the reason."""
+
+    stage = "filter"
+    scope = "verdict"
+    name: str
+    bounds: dict[str, Limits] = Field(min_length=1)
+    missing: Literal["keep", "drop"] | None = None
+
+    def reads(self) -> tuple[str, ...]:
+        return (*super().reads(), *self.bounds)
+
+    def bound_list(self) -> list[Bound]:
+        return [Bound(column, limits.min, limits.max) for column, limits in self.bounds.items()]
+
+    def identity(self) -> dict[str, Any]:
+        # Bounds keep their order in the fingerprint: the first broken one is the reason.
+        settings = self.model_dump(mode="json", by_alias=True)
+        settings["bounds"] = [[column, limits] for column, limits in settings["bounds"].items()]
+        return {"stage": self.stage, "version": self.version, "settings": settings, "engines": {}}
+
+
+class Deduplicate(Stage):
+    """Keep one document of each group that shares an id, a URL, the folded text, or most of its shingles.
+
+    Which one is kept: the earliest in `prefer` (source names), then by `keep`, then the smallest id.
+    Texts with fewer than `min_shingles` shingles have no meaningful Jaccard: `short` says what becomes of them, and they are counted.
+    """
+
+    stage = "deduplicate"
+    scope = "round"
+    adds = ()
+    by: Literal["id", "url", "text", "minhash"]
+    keep: Literal["newest", "oldest"] = "newest"
+    prefer: Names = ()
+    bands: PositiveInt | None = None
+    rows: PositiveInt | None = None
+    threshold: Share | None = None
+    min_shingles: PositiveInt | None = None
+    short: Literal["keep", "drop"] | None = None
+
+    @model_validator(mode="after")
+    def _settings_of(self) -> Self:
+        defaults = {"bands": 16, "rows": 7, "threshold": 0.8, "min_shingles": 8, "short": "keep"}
+        for name, default in defaults.items():
+            if self.by == "minhash":
+                if getattr(self, name) is None:
+                    object.__setattr__(self, name, default)
+            elif getattr(self, name) is not None:
+                raise ValueError(f"{name} is a setting of `by: minhash`; `by: {self.by}` compares whole keys. Remove it")
+        if self.by == "minhash" and (self.bands or 0) * (self.rows or 0) > 112:
+            raise ValueError(f"bands x rows is {(self.bands or 0) * (self.rows or 0)}, but a signature has 112 values")
+        return self
+
+    @property
+    def name(self) -> str:
+        return f"deduplicate_{self.by}"
+
+    def engines(self) -> dict[str, str]:
+        if self.by in ("text", "minhash"):
+            from pipeline.kernels import fold, shingles
+
+            return {"shingles": str(shingles.VERSION), "fold": str(fold.VERSION)}
+        return {}
+
+
+class Downsample(Stage):
+    """Cap what each value of a column may take of the slice's bytes; documents are taken in hash order up to the first that does not fit.
+
+    `cap` is a share of the bytes that remain in the slice, `'*'` stands for every value not named.
+    """
+
+    stage = "downsample"
+    scope = "round"
+    where: For = Field(alias="for")
+    by: Literal["programming_language", "subdomain", "source", "licence"]
+    cap: dict[str, Share] = Field(min_length=1)
+
+    @property
+    def name(self) -> str:
+        return f"downsample_{self.by}"
+
+    def reads(self) -> tuple[str, ...]:
+        return (*super().reads(), self.by)
+
+
+STAGES: dict[str, type[Stage]] = {
+    "extract": Extract,
+    "normalize": Normalize,
+    "language": Language,
+    "filter": Filter,
+    "deduplicate": Deduplicate,
+    "downsample": Downsample,
+}
+
+# Columns that a bound may name, beside the catalogue of measures: what earlier stages add, by stage.
+ADDED: Mapping[str, tuple[str, ...]] = {name: stage.adds for name, stage in STAGES.items() if stage.adds}
+
+
+def known_columns() -> set[str]:
+    """Every name that a bound may use in some recipe."""
+    return set(MEASURES).union(*ADDED.values())
+
+
+def label(stage: Stage) -> str:
+    """The name under which a stage appears in the plan, the ledger and the funnel."""
+    return str(getattr(stage, "name", stage.stage))

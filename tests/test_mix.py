@@ -1,0 +1,138 @@
+"""Budgets, cuts, shares: exact to the document, whatever the number of units."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline.errors import PlanError
+from pipeline.mix import caps_to_budgets, downsample_round, mix_round, mix_targets
+from pipeline.rounds import Context, Round, chance
+
+
+def documents(rows: list[tuple[str, int, str]], cluster: list[str] | None = None) -> pa.Table:
+    """(domain, tokens, id) -> documents of one unit."""
+    n = len(rows)
+    return pa.table({"domain": [r[0] for r in rows], "token_count": pa.array([r[1] for r in rows], pa.int64()), "id": [r[2] for r in rows], "cluster": pa.array(cluster or [None] * n, pa.string()), "unit": pa.array([0] * n, pa.uint32()), "row": pa.array(range(n), pa.uint32())})
+
+
+def carry_out(round_: Round, units: list[pa.Table], context: Context) -> list[pa.Table]:
+    """A round in a few lines: the twin of the runner, for rounds whose phases send to 'all' and 'units' only."""
+    decisions: dict[str, pa.Table] = {}
+    sent: list[pa.Table] = []
+    for phase in round_.phases:
+        here = Context(context.settings, context.seed, None, decisions)
+        if phase.over == "units":
+            sent = [phase.run(u, here).cast(phase.schema) for u in units]
+        else:
+            decisions[phase.name] = phase.run(pa.concat_tables(sent), here).cast(phase.schema)
+    return sent
+
+
+def recipe(shares: dict[str, float], epochs: dict[str, float], total: object = "max", validation: float = 0.0) -> SimpleNamespace:
+    mix = SimpleNamespace(shares=shares, total=total, epochs_of=lambda d: epochs.get(d, 1.0))
+    return SimpleNamespace(mix=mix, release=SimpleNamespace(validation=validation, validation_documents=20))
+
+
+def corpus(n: int, seed: int = 0) -> list[tuple[str, int, str]]:
+    rng = np.random.default_rng(seed)
+    return [(str(rng.choice(["en", "zh", "code"], p=[0.5, 0.3, 0.2])), int(rng.integers(20, 2000)), f"{seed}-{i:08d}") for i in range(n)]
+
+
+def tokens(rows: list[tuple[str, int, str]], verdicts: list[pa.Table]) -> dict[str, int]:
+    flat = pa.concat_tables(verdicts).column("repeats").to_pylist()
+    return {d: sum(t * r for (dd, t, _), r in zip(rows, flat, strict=True) if dd == d) for d in ("en", "zh", "code")}
+
+
+def test_shares_hold_and_epochs_are_never_exceeded() -> None:
+    rows = corpus(5000)
+    wanted = {"en": 0.52, "zh": 0.40, "code": 0.08}
+    verdicts = carry_out(mix_round(None), [documents(rows)], Context(recipe(wanted, {"en": 1, "zh": 4, "code": 4}), 7))
+    got = tokens(rows, verdicts)
+    for domain, share in wanted.items():
+        assert abs(got[domain] / sum(got.values()) - share) < 0.001
+    repeats = verdicts[0].column("repeats").to_numpy()
+    for domain, most in (("en", 1), ("zh", 4), ("code", 4)):
+        mine = np.array([r[0] == domain for r in rows])
+        assert repeats[mine].max() <= most
+        assert repeats[mine].max() - repeats[mine].min() <= 1, "documents of a domain differ by one pass at most"
+
+
+def test_documents_are_taken_in_hash_order_up_to_the_first_that_does_not_fit() -> None:
+    rows = corpus(400)
+    verdicts = carry_out(mix_round(None), [documents(rows)], Context(recipe({"en": 0.9, "zh": 0.1}, {}), 7))[0]
+    zh = [(int(h), t, r) for (d, t, i), h, r in zip(rows, chance(7, pa.array([r[2] for r in rows])), verdicts.column("repeats").to_pylist(), strict=True) if d == "zh"]
+    budget = sum(t for d, t, _ in rows if d == "en") / 0.9 * 0.1
+    left, expected = budget, []
+    for h, t, _ in sorted(zh):
+        if t > left:
+            break
+        left -= t
+        expected.append(h)
+    assert sorted(h for h, _, r in zh if r) == expected
+
+
+@pytest.mark.parametrize("cuts", [1, 2, 7, 40])
+def test_units_do_not_matter(cuts: int) -> None:
+    rows = corpus(800)
+    whole = carry_out(mix_round(None), [documents(rows)], Context(recipe({"en": 0.5, "zh": 0.3, "code": 0.2}, {"zh": 2.5}, validation=0.01), 3))
+    edges = np.linspace(0, len(rows), cuts + 1).astype(int)
+    parts = carry_out(mix_round(None), [documents(rows[a:b]) for a, b in zip(edges, edges[1:], strict=False)], Context(recipe({"en": 0.5, "zh": 0.3, "code": 0.2}, {"zh": 2.5}, validation=0.01), 3))
+    for column in ("repeats", "split", "reason"):
+        assert pa.concat_tables(parts).column(column).to_pylist() == pa.concat_tables(whole).column(column).to_pylist()
+
+
+def test_validation_takes_whole_clusters_and_at_least_twenty_documents() -> None:
+    rows = corpus(3000)
+    clusters = [f"c{i // 3}" for i in range(3000)]
+    verdicts = carry_out(mix_round(None), [documents(rows, clusters)], Context(recipe({"en": 0.5, "zh": 0.3, "code": 0.2}, {}, validation=0.001), 3))[0]
+    split = verdicts.column("split").to_pylist()
+    for domain in ("en", "zh", "code"):
+        assert sum(s == "validation" for s, r in zip(split, rows, strict=True) if r[0] == domain) >= 20
+    assert not any(r for r, s in zip(verdicts.column("repeats").to_pylist(), split, strict=True) if s == "validation")
+    by_cluster: dict[tuple[str, str], set[str]] = {}
+    for s, c, r in zip(split, clusters, rows, strict=True):
+        by_cluster.setdefault((c, r[0]), set()).add(s)
+    assert all(len(s) == 1 for s in by_cluster.values()), "a cluster's documents of one domain are on one side"
+
+
+def test_whole_epochs_have_no_remainder() -> None:
+    rows = [("en", 100, f"e{i}") for i in range(30)] + [("zh", 100, f"z{i}") for i in range(10)]
+    got = tokens(rows, carry_out(mix_round(None), [documents(rows)], Context(recipe({"en": 0.5, "zh": 0.5}, {"zh": 3}), 0)))
+    assert got["en"] == 3000 and got["zh"] == 3000
+
+
+def test_a_domain_without_documents_is_an_error_that_names_it() -> None:
+    with pytest.raises(PlanError, match="8% code.*no document"):
+        mix_targets({"en": 10, "zh": 10}, recipe({"en": 0.52, "zh": 0.4, "code": 0.08}, {}).mix)
+
+
+def test_binding_domains_are_named() -> None:
+    targets, binding = mix_targets({"en": 100, "zh": 1000}, recipe({"en": 0.5, "zh": 0.5}, {}).mix)
+    assert targets == {"en": 100, "zh": 100} and binding == {"en"}
+
+
+@given(st.dictionaries(st.sampled_from("abcdef"), st.integers(1, 10**9), min_size=1), st.dictionaries(st.sampled_from("abcdef"), st.floats(0, 1)))
+@settings(max_examples=200, deadline=None)
+def test_caps_hold_of_what_remains(available: dict[str, int], cap: dict[str, float]) -> None:
+    budgets = caps_to_budgets(available, cap)
+    total = sum(budgets.values())
+    for name, budget in budgets.items():
+        assert -1e-6 <= budget <= available[name] + 1e-6
+        if sum(cap.get(n, 1.0) for n in available) > 1:
+            assert budget <= cap.get(name, 1.0) * total * (1 + 1e-6) + 1e-6
+
+
+def test_downsample_caps_a_language_and_says_why() -> None:
+    rng = np.random.default_rng(1)
+    languages = [str(x) for x in rng.choice(["Python", "JSON"], 2000, p=[0.6, 0.4])]
+    table = pa.table({"id": [f"d{i}" for i in range(2000)], "programming_language": languages, "text": ["x" * int(n) for n in rng.integers(10, 200, 2000)], "unit": pa.array([0] * 2000, pa.uint32()), "row": pa.array(range(2000), pa.uint32())})
+    stage = SimpleNamespace(by="programming_language", cap={"JSON": 0.05}, mask=lambda t: np.ones(t.num_rows, bool), reads=lambda: ("programming_language",))
+    dropped = carry_out(downsample_round(stage), [table], Context(stage, 5))[0]
+    assert set(dropped.column("reason").to_pylist()) and all(r.startswith("draw < ") for r in dropped.column("reason").to_pylist())
+    gone = set(dropped.column("row").to_pylist())
+    size = {name: sum(len(t) for i, (t, n) in enumerate(zip(table.column("text").to_pylist(), languages, strict=True)) if n == name and i not in gone) for name in ("Python", "JSON")}
+    assert 0.045 < size["JSON"] / sum(size.values()) <= 0.05
