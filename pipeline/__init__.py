@@ -26,7 +26,7 @@ _NAMES = {
     "signatures": "pipeline.library",
 }
 
-__all__ = sorted(_NAMES)
+__all__ = list(_NAMES)  # one list of names, not two
 
 if TYPE_CHECKING:
     from pipeline.dedup.near import near_duplicates as near_duplicates

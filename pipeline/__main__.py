@@ -11,11 +11,19 @@ from rich.markup import escape
 
 from pipeline.errors import PipelineError, PlanError
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="Raw crawls and source code in, a mixed, explained, reproducible pretraining corpus out.")
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Raw crawls and source code in, a mixed, explained, reproducible pretraining corpus out.",
+)
 
 RecipeArgument = Annotated[str, typer.Argument(help="A YAML file, or the bare name of a recipe that ships, such as `skypile`.", show_default=False)]
 Work = Annotated[str, typer.Option(help="The work folder: a place that all nodes reach. Artefacts and releases are kept there.")]
-Inputs = Annotated[list[str] | None, typer.Option("--input", metavar="NAME=GLOB", help="Replace the files of a source (repeatable; several globs with commas; local, file://, s3://).")]
+Inputs = Annotated[
+    list[str] | None,
+    typer.Option("--input", metavar="NAME=GLOB", help="Replace the files of a source (repeatable; several globs with commas; local, file://, s3://)."),
+]
 Cpus = Annotated[int | None, typer.Option(min=1, help="Cores to use; all of them by default. Changes no byte.")]
 Address = Annotated[str | None, typer.Option(help="An existing Ray cluster, such as `auto` or `ray://head:10001`.")]
 Here = Annotated[bool, typer.Option("--here", help="The same plan in this process, without Ray.")]
@@ -59,7 +67,10 @@ def plan(
     recipe: RecipeArgument,
     work: Work = "work",
     inputs: Inputs = None,
-    probe: Annotated[float | None, typer.Option(min=1e-9, max=1, help="Run this hashed share of every input through the per-unit stages; predict time, disk, memory and yield.")] = None,
+    probe: Annotated[
+        float | None,
+        typer.Option(min=1e-9, max=1, help="Run this hashed share of every input through the per-unit stages; predict time, disk, memory and yield."),
+    ] = None,
     cpus: Cpus = None,
 ) -> None:
     """Show the steps: what is done, what is to do, and what changed since the last run."""
@@ -76,7 +87,9 @@ def plan(
 
 
 @app.command()
-def explain(recipe: RecipeArgument, document: Annotated[str, typer.Argument(metavar="ID|URL", show_default=False)], work: Work = "work", inputs: Inputs = None) -> None:
+def explain(
+    recipe: RecipeArgument, document: Annotated[str, typer.Argument(metavar="ID|URL", show_default=False)], work: Work = "work", inputs: Inputs = None
+) -> None:
     """Say of one document what was measured, which bound broke, and which document stayed in its place."""
     import pipeline
     from pipeline.inspect.explain import explain as run_explain

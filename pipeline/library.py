@@ -1,14 +1,14 @@
 """The pieces that serve alone, without a recipe: texts in, a table or an array out. Thin: each names the room that does the work."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
 
 from pipeline.texts import Texts
 
-TextsLike = Sequence[str] | pa.Array | pa.ChunkedArray
+TextsLike: TypeAlias = Sequence[str] | pa.Array | pa.ChunkedArray
 
 
 def _array(texts: TextsLike) -> pa.Array:

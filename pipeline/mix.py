@@ -16,7 +16,14 @@ from pipeline.errors import PlanError
 from pipeline.rounds import VERDICT, Context, Phase, Round, chance
 
 _BIN_SHIFT = np.uint64(48)
-_BINS = pa.schema([pa.field("slice", pa.string(), nullable=False), pa.field("bin", pa.int64(), nullable=False), pa.field("documents", pa.int64(), nullable=False), pa.field("size", pa.int64(), nullable=False)])
+_BINS = pa.schema(
+    [
+        pa.field("slice", pa.string(), nullable=False),
+        pa.field("bin", pa.int64(), nullable=False),
+        pa.field("documents", pa.int64(), nullable=False),
+        pa.field("size", pa.int64(), nullable=False),
+    ]
+)
 # What a slice gets: `full` whole passes over all its documents, and one more over those that fit `rest`; the rest ends in `bin`.
 _BUDGET = pa.schema(
     [
@@ -36,13 +43,22 @@ _CUT = pa.schema([*_BUDGET, pa.field("cut", pa.uint64())])  # documents with a h
 
 def histogram(slices: pa.ChunkedArray, hashes: np.ndarray, sizes: np.ndarray) -> pa.Table:
     """Documents and sizes by slice and hash bin; histograms add up."""
-    table = pa.table({"slice": slices, "bin": pa.array((hashes >> _BIN_SHIFT).astype(np.int64)), "documents": pa.array(np.ones(len(hashes), np.int64)), "size": pa.array(sizes.astype(np.int64))})
+    table = pa.table(
+        {
+            "slice": slices,
+            "bin": pa.array((hashes >> _BIN_SHIFT).astype(np.int64)),
+            "documents": pa.array(np.ones(len(hashes), np.int64)),
+            "size": pa.array(sizes.astype(np.int64)),
+        }
+    )
     return _merge(table)
 
 
 def _merge(table: pa.Table) -> pa.Table:
     merged = table.group_by(["slice", "bin"]).aggregate([("documents", "sum"), ("size", "sum")])
-    return pa.table([merged.column(c) for c in ("slice", "bin", "documents_sum", "size_sum")], schema=_BINS).sort_by([("slice", "ascending"), ("bin", "ascending")])
+    return pa.table([merged.column(c) for c in ("slice", "bin", "documents_sum", "size_sum")], schema=_BINS).sort_by(
+        [("slice", "ascending"), ("bin", "ascending")]
+    )
 
 
 def budgets(bins: pa.Table, wanted: Mapping[str, float], binding: set[str]) -> pa.Table:
@@ -57,7 +73,18 @@ def budgets(bins: pa.Table, wanted: Mapping[str, float], binding: set[str]) -> p
         before = np.concatenate([[0], np.cumsum(sizes)])
         i = int(np.searchsorted(before, left, side="right")) - 1  # the first bin that does not fit as a whole
         last = i >= len(numbers)
-        rows.append({"slice": name, "available": available, "documents": int(mine.column("documents").to_numpy().sum()), "budget": float(budget), "full": full, "bin": -1 if last else int(numbers[i]), "left": 0.0 if last else left - float(before[i]), "binding": name in binding})
+        rows.append(
+            {
+                "slice": name,
+                "available": available,
+                "documents": int(mine.column("documents").to_numpy().sum()),
+                "budget": float(budget),
+                "full": full,
+                "bin": -1 if last else int(numbers[i]),
+                "left": 0.0 if last else left - float(before[i]),
+                "binding": name in binding,
+            }
+        )
     return pa.Table.from_pylist(rows, schema=_BUDGET)
 
 
@@ -75,7 +102,9 @@ def _edge(slices: pa.ChunkedArray, hashes: np.ndarray, ids: pa.ChunkedArray, siz
 def _cuts(rows: pa.Table, plan_rows: list[dict[str, Any]]) -> pa.Table:
     out = []
     for plan in plan_rows:
-        mine = rows.filter(pc.and_(pc.equal(rows.column("slice"), plan["slice"]), pc.is_valid(rows.column("hash")))).sort_by([("hash", "ascending"), ("id", "ascending")])
+        mine = rows.filter(pc.and_(pc.equal(rows.column("slice"), plan["slice"]), pc.is_valid(rows.column("hash")))).sort_by(
+            [("hash", "ascending"), ("id", "ascending")]
+        )
         fits = np.cumsum(mine.column("size").to_numpy()) <= plan["left"]
         n = int(np.argmin(fits)) if not fits.all() else len(fits)
         hashes = mine.column("hash").to_numpy()
@@ -98,7 +127,14 @@ def passes(slices: pa.ChunkedArray, hashes: np.ndarray, cuts: pa.Table) -> np.nd
 
 # --- the mix ---------------------------------------------------------------------------------------------------------------
 
-_BOTTOM = pa.schema([pa.field("slice", pa.string(), nullable=False), pa.field("hash", pa.uint64(), nullable=False), pa.field("documents", pa.int64(), nullable=False), pa.field("total", pa.int64(), nullable=False)])
+_BOTTOM = pa.schema(
+    [
+        pa.field("slice", pa.string(), nullable=False),
+        pa.field("hash", pa.uint64(), nullable=False),
+        pa.field("documents", pa.int64(), nullable=False),
+        pa.field("total", pa.int64(), nullable=False),
+    ]
+)
 _HELD = pa.schema([pa.field("slice", pa.string(), nullable=False), pa.field("below", pa.uint64(), nullable=False)])
 _MIXED = pa.schema([*VERDICT, pa.field("repeats", pa.int64()), pa.field("split", pa.string())])
 
@@ -171,7 +207,9 @@ def mix_targets(available: Mapping[str, int], mix: Any) -> tuple[dict[str, float
     """
     missing = [d for d in mix.shares if not available.get(d)]
     if missing:
-        raise PlanError(f"The mix asks for {', '.join(f'{mix.shares[d]:.0%} {d}' for d in missing)}, but no document of {'these domains' if len(missing) > 1 else 'this domain'} is left after the stages. The funnel above says which stage took them; add a source, loosen that bound, or take the domain out of `mix.shares`.")
+        raise PlanError(
+            f"The mix asks for {', '.join(f'{mix.shares[d]:.0%} {d}' for d in missing)}, but no document of {'these domains' if len(missing) > 1 else 'this domain'} is left after the stages. The funnel above says which stage took them; add a source, loosen that bound, or take the domain out of `mix.shares`."
+        )
     largest = {d: available[d] * mix.epochs_of(d) / share for d, share in mix.shares.items()}
     limit = min(largest.values())
     total = limit if mix.total == "max" else min(float(mix.total), limit)
@@ -181,7 +219,13 @@ def mix_targets(available: Mapping[str, int], mix: Any) -> tuple[dict[str, float
 
 def _mix_edge(documents: pa.Table, context: Context) -> pa.Table:
     train = _train(documents, context)
-    return _edge(train.column("domain"), chance(context.seed, train.column("id")), train.column("id"), train.column("token_count").to_numpy(), context.decisions["budgets"])
+    return _edge(
+        train.column("domain"),
+        chance(context.seed, train.column("id")),
+        train.column("id"),
+        train.column("token_count").to_numpy(),
+        context.decisions["budgets"],
+    )
 
 
 def _cut(rows: pa.Table, context: Context) -> pa.Table:
@@ -190,7 +234,10 @@ def _cut(rows: pa.Table, context: Context) -> pa.Table:
 
 def _beyond(hashes: np.ndarray, slices: pa.ChunkedArray, cuts: pa.Table) -> tuple[list[str], np.ndarray]:
     """The bound that a document beyond its budget breaks, and its value: its draw, the hash of (seed, id) as a number below 1."""
-    share = {name: (((bin_ << 48) + (1 << 47)) if cut is None else cut) / 2**64 for name, bin_, cut in zip(*(cuts.column(c).to_pylist() for c in ("slice", "bin", "cut")), strict=True)}
+    share = {
+        name: (((bin_ << 48) + (1 << 47)) if cut is None else cut) / 2**64
+        for name, bin_, cut in zip(*(cuts.column(c).to_pylist() for c in ("slice", "bin", "cut")), strict=True)
+    }
     return [f"draw < {share[s]:.6f}" if s in share else "mix_share > 0" for s in slices.to_pylist()], hashes / 2.0**64
 
 
@@ -216,7 +263,7 @@ def _mix_verdicts(documents: pa.Table, context: Context) -> pa.Table:
     )
 
 
-def mix_round(settings: Any) -> Round:
+def mix_round() -> Round:
     """Holds validation documents out, gives every domain its share, and says how often each document is used (`repeats`, `split`)."""
     needs = ("id", "domain", "cluster", "token_count")
     return Round(
@@ -288,7 +335,16 @@ def _down_verdicts(documents: pa.Table, context: Context) -> pa.Table:
     out = pa.array(passes(slices, hashes, cuts) == 0)
     reasons, draws = _beyond(hashes, slices, cuts)
     dropped = mine.filter(out)
-    return pa.table([dropped.column("unit"), dropped.column("row"), pa.array(reasons, pa.string()).filter(out), pa.array(draws).filter(out), pa.nulls(dropped.num_rows, pa.string())], schema=VERDICT)
+    return pa.table(
+        [
+            dropped.column("unit"),
+            dropped.column("row"),
+            pa.array(reasons, pa.string()).filter(out),
+            pa.array(draws).filter(out),
+            pa.nulls(dropped.num_rows, pa.string()),
+        ],
+        schema=VERDICT,
+    )
 
 
 def downsample_round(stage: Any) -> Round:

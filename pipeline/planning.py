@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pyarrow as pa
+
 from pipeline.errors import SourceError
 from pipeline.measures import MEASURES
 from pipeline.recipe import Recipe
@@ -109,7 +110,9 @@ class Plan:
 
     def to_do(self) -> dict[str, int]:
         """Units (or 1 for a round) that each step has still to do."""
-        return {s.name: (sum(not self.done(i, u) for u in range(len(self.units))) if s.per_unit else int(not self.step_done(i))) for i, s in enumerate(self.steps)}
+        return {
+            s.name: (sum(not self.done(i, u) for u in range(len(self.units))) if s.per_unit else int(not self.step_done(i))) for i, s in enumerate(self.steps)
+        }
 
     def changes(self) -> list[str]:
         """What the recipe says otherwise than at the last run in this work folder."""
@@ -230,19 +233,24 @@ def _steps(recipe: Recipe, units: list[Unit], sources: Mapping[str, Source], qua
     while i < len(ordered):
         stage = ordered[i]
         if isinstance(stage, Filter):
-            run = [stage]
+            run: list[Filter] = [stage]
             while i + len(run) < len(ordered) and isinstance(ordered[i + len(run)], Filter):
                 run.append(ordered[i + len(run)])  # type: ignore[arg-type]  # checked in the condition
             identity = {"stages": [s.identity() for s in run], "format": FORMAT}
             step = Step("filter", run[0].name if len(run) == 1 else f"filters {run[0].name} … {run[-1].name}", tuple(run), identity=identity)
         elif isinstance(stage, Language):
-            run = [stage]
+            run = []
             step = Step("language", label(stage), (stage,), identity={"stages": [stage.identity()], "format": FORMAT})
         else:
-            run = [stage]
+            run = []
             assert isinstance(stage, Deduplicate | Downsample)
-            step = Step("round", label(stage), (stage,), identity={"stages": [stage.identity()], "seed": recipe.seed if isinstance(stage, Downsample) else 0, "format": FORMAT})
-        i += len(run)
+            step = Step(
+                "round",
+                label(stage),
+                (stage,),
+                identity={"stages": [stage.identity()], "seed": recipe.seed if isinstance(stage, Downsample) else 0, "format": FORMAT},
+            )
+        i += max(1, len(run))
         # Language reads the text alone, whatever was judged before it.
         steps.append(_printed(step, list(steps[0].prints) if step.kind == "language" else state))
         state = [fingerprint([a, b]) for a, b in zip(state, steps[-1].prints, strict=True)]
@@ -252,7 +260,12 @@ def _steps(recipe: Recipe, units: list[Unit], sources: Mapping[str, Source], qua
     plain = recipe.dump()
     mix = {"mix": plain["mix"], "seed": recipe.seed, "validation": [recipe.release.validation, recipe.release.validation_documents], "format": FORMAT}
     steps.append(_printed(Step("mix", "mix", identity=mix), state))
-    release = {"recipe": {k: plain[k] for k in ("name", "version", "policy", "release", "stages", "mix", "seed")}, "licences": {n: s.licence for n, s in recipe.sources.items()}, "pyarrow": pa.__version__, "format": FORMAT}
+    release = {
+        "recipe": {k: plain[k] for k in ("name", "version", "policy", "release", "stages", "mix", "seed")},
+        "licences": {n: s.licence for n, s in recipe.sources.items()},
+        "pyarrow": pa.__version__,
+        "format": FORMAT,
+    }
     steps.append(_printed(Step("release", "release", identity=release), [fingerprint([a, b]) for a, b in zip(state, steps[-1].prints, strict=True)]))
     return steps
 
@@ -300,7 +313,15 @@ def _differences(old: Any, new: Any, path: str = "") -> list[str]:
 def _input_changes(old: dict[str, str] | None, new: dict[str, str]) -> list[str]:
     if old is None:
         return []
-    out = [f"{len(names)} input files {what}, such as {sorted(names)[0]}" for what, names in (("added", new.keys() - old.keys()), ("removed", old.keys() - new.keys()), ("replaced", {n for n in new.keys() & old.keys() if new[n] != old[n]})) if names]
+    out = [
+        f"{len(names)} input files {what}, such as {sorted(names)[0]}"
+        for what, names in (
+            ("added", new.keys() - old.keys()),
+            ("removed", old.keys() - new.keys()),
+            ("replaced", {n for n in new.keys() & old.keys() if new[n] != old[n]}),
+        )
+        if names
+    ]
     return out
 
 

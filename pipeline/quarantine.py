@@ -31,7 +31,9 @@ def find_crashing(plan: Plan, u: int, timeout_seconds: float = 900) -> list[tupl
 
     def child(*arguments: str) -> subprocess.CompletedProcess[bytes] | None:
         try:
-            return subprocess.run([sys.executable, "-m", "pipeline.quarantine", *arguments], input=job, capture_output=True, timeout=timeout_seconds, check=False)
+            return subprocess.run(
+                [sys.executable, "-m", "pipeline.quarantine", *arguments], input=job, capture_output=True, timeout=timeout_seconds, check=False
+            )
         except subprocess.TimeoutExpired:
             return None
 
@@ -75,7 +77,7 @@ def _try(source: Source, unit: Unit, stages: tuple[Stage, ...], language: Langua
 
 def main() -> int:
     """The child: `list` prints every record's place, `A B` tries records A to B. The job comes by standard input."""
-    source, unit, stages, language, measures = pickle.loads(sys.stdin.buffer.read())  # noqa: S301  # written by our own parent
+    source, unit, stages, language, measures = pickle.loads(sys.stdin.buffer.read())  # written by our own parent
     try:
         if sys.argv[1] == "list":
             print(json.dumps([place for batch in read(source, unit) for place in _places(batch)]))

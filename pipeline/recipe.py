@@ -15,7 +15,7 @@ from pydantic import BeforeValidator, Field, PositiveFloat, PositiveInt, Validat
 
 from pipeline.errors import RecipeError
 from pipeline.measures import MEASURES
-from pipeline.stages import STAGES, Deduplicate, Filter, Language, Names, Settings, Stage, For, known_columns, label
+from pipeline.stages import STAGES, Deduplicate, Filter, For, Language, Names, Settings, Stage, known_columns, label
 
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "B": 10**9, "T": 10**12}
 
@@ -54,7 +54,9 @@ class SourceSettings(Settings):
         ours = ("id", "text", "url", "date", "licence", "domain", "subdomain", "programming_language")
         for name in columns:
             if name not in ours:
-                raise ValueError(f"'{name}' is not a column of a document{_meant(name, ours)}; on the left stand {', '.join(ours)}, on the right the file's own names")
+                raise ValueError(
+                    f"'{name}' is not a column of a document{_meant(name, ours)}; on the left stand {', '.join(ours)}, on the right the file's own names"
+                )
         return columns
 
 
@@ -93,7 +95,6 @@ class ReleaseSettings(Settings):
     row_group_size: Bytes = 32_000_000
     validation: Annotated[float, Field(ge=0, lt=1)] = 0.001
     validation_documents: Annotated[int, Field(ge=0)] = 20
-    tombstones: tuple[str, ...] = Field((), strict=False)
 
 
 class Recipe(Settings):
@@ -135,7 +136,9 @@ def _find(path: str | Path) -> tuple[str, str]:
             return f"{file}.yaml", shipped.joinpath(f"{file}.yaml").read_text(encoding="utf-8")
         except FileNotFoundError:
             names = sorted(p.name.removesuffix(".yaml") for p in shipped.iterdir() if p.name.endswith(".yaml"))
-            raise RecipeError(f"There is no recipe '{path}'{_meant(str(path), names)}. Recipes that ship: {', '.join(names)}; or give the path of a YAML file.") from None
+            raise RecipeError(
+                f"There is no recipe '{path}'{_meant(str(path), names)}. Recipes that ship: {', '.join(names)}; or give the path of a YAML file."
+            ) from None
     try:
         return str(path), file.read_text(encoding="utf-8")
     except FileNotFoundError:
@@ -156,8 +159,10 @@ for _tag, _pattern, _first in [
     ("float", r"[-+]?(?:[0-9][0-9_]*)(?:\.[0-9_]*)?(?:[eE][-+]?[0-9]+)?|[-+]?\.[0-9_]+(?:[eE][-+]?[0-9]+)?", "-+0123456789."),
     ("merge", r"<<", "<"),
 ]:
-    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(rf"^(?:{_pattern})$"), [c for c in _first if c != "\0"] + ([""] if "\0" in _first else []))
-_Loader.add_constructor("tag:yaml.org,2002:float", lambda loader, node: float(loader.construct_scalar(node).replace("_", "")))
+    _Loader.add_implicit_resolver(
+        f"tag:yaml.org,2002:{_tag}", re.compile(rf"^(?:{_pattern})$"), [c for c in _first if c != "\0"] + ([""] if "\0" in _first else [])
+    )
+_Loader.add_constructor("tag:yaml.org,2002:float", lambda loader, node: float(str(loader.construct_scalar(node)).replace("_", "")))  # type: ignore[arg-type]  # a scalar, by its tag
 
 
 class _Positions(dict[tuple[Hashable, ...], int]):
@@ -177,7 +182,9 @@ def _positions(node: yaml.Node, name: str, path: tuple[Hashable, ...] = (), out:
         for key, value in node.value:
             line = key.start_mark.line + 1
             if key.value in seen:
-                raise RecipeError(f"{name}:{line}: {_dotted((*path, key.value))}: this key stands twice, first in line {seen[key.value]}; YAML would keep only the last. Remove one.")
+                raise RecipeError(
+                    f"{name}:{line}: {_dotted((*path, key.value))}: this key stands twice, first in line {seen[key.value]}; YAML would keep only the last. Remove one."
+                )
             seen[key.value] = line
             out[(*path, key.value)] = line
             _positions(value, name, (*path, key.value), out)
@@ -201,11 +208,15 @@ def _load(name: str, text: str, inputs: dict[str, str]) -> Recipe:
         node = yaml.compose(text, _Loader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        raise RecipeError(f"{name}:{mark.line + 1 if mark else 1}: this is not valid YAML: {error.problem or error.context}. Mind the indentation, and quote text that holds ': ' or begins with a special sign.") from None
+        raise RecipeError(
+            f"{name}:{mark.line + 1 if mark else 1}: this is not valid YAML: {error.problem or error.context}. Mind the indentation, and quote text that holds ': ' or begins with a special sign."
+        ) from None
     except yaml.YAMLError as error:
         raise RecipeError(f"{name}:1: this is not valid YAML: {error}") from None
     if not isinstance(node, yaml.MappingNode):
-        raise RecipeError(f"{name}:1: a recipe is a mapping with name, version, sources, stages and mix; this file holds {'nothing' if node is None else 'something else'}.")
+        raise RecipeError(
+            f"{name}:1: a recipe is a mapping with name, version, sources, stages and mix; this file holds {'nothing' if node is None else 'something else'}."
+        )
     where = _positions(node, name)
     try:
         raw = _Loader(text).get_single_data()
@@ -252,11 +263,14 @@ def _stage(item: Any, i: int, fault: Any) -> Stage:
 def _first_fault(error: ValidationError, model: type[Settings], raw: Any, path: tuple[Any, ...], fault: Any) -> RecipeError:
     """One fault at a time, the first in the order of the fields: later ones are often its consequences."""
     first = error.errors()[0]
-    place = [p for p in first["loc"] if not (isinstance(p, str) and (p in ("[key]",) or p.startswith(("function-", "literal[", "constrained-", "dict[", "tuple["))))]
+    place = [
+        p for p in first["loc"] if not (isinstance(p, str) and (p in ("[key]",) or p.startswith(("function-", "literal[", "constrained-", "dict[", "tuple["))))
+    ]
     while place and not _present(raw, place[:-1]):  # a name of pydantic's own, of a union's branch
         place.pop()
     kind, value = first["type"], first.get("input")
-    names = [field.alias or n for n, field in _model_at(model, place[:-1]).model_fields.items()] if _model_at(model, place[:-1]) else []
+    at = _model_at(model, place[:-1])
+    names = [field.alias or n for n, field in at.model_fields.items()] if at else []
     if kind == "extra_forbidden":
         reason = f"unknown setting{_meant(str(place[-1]), names)}" + (f" Known are {', '.join(names)}." if names else "")
     elif kind == "missing":
@@ -264,7 +278,7 @@ def _first_fault(error: ValidationError, model: type[Settings], raw: Any, path: 
     elif kind.startswith("value_error"):
         reason = str(first["msg"]).removeprefix("Value error, ")
     elif kind == "string_type" and isinstance(value, (int, float)):
-        reason = f"{value!r} is a number here, and must be text: put it in quotes, as in \"{value}\" (YAML reads 2026.10 as 2026.1)"
+        reason = f'{value!r} is a number here, and must be text: put it in quotes, as in "{value}" (YAML reads 2026.10 as 2026.1)'
     elif kind == "bool_type":
         reason = f"{value!r} is not true or false (YAML 1.2 knows only those two words)"
     elif kind in ("float_type", "int_type", "float_parsing", "int_parsing"):
@@ -340,11 +354,16 @@ def _check_whole(recipe: Recipe, fault: Any) -> None:
             added.update(dict.fromkeys(stage.adds, i))
     for name, source in recipe.sources.items():
         if source.reader == "warc" and not any(s.stage == "extract" and (s.where is None or name in (s.where.source or (name,))) for s in recipe.stages):
-            raise fault(("sources", name), "its records are HTML, and no `extract` stage applies to it; add `- extract: {for: {source: " + name + "}}` as the first stage")
+            raise fault(
+                ("sources", name),
+                "its records are HTML, and no `extract` stage applies to it; add `- extract: {for: {source: " + name + "}}` as the first stage",
+            )
         if source.domain is None and "domain" not in source.columns and not any(isinstance(s, Language) for s in recipe.stages):
             raise fault(("sources", name), "its domain is not known: declare `domain:`, map a column to it, or add a `language` stage")
     if not any(isinstance(s, Deduplicate) and s.by == "id" for s in recipe.stages):
-        raise fault(("stages",), "rows of a release are unique, so a `- deduplicate: {by: id}` must be among the stages (first among those that compare documents)")
+        raise fault(
+            ("stages",), "rows of a release are unique, so a `- deduplicate: {by: id}` must be among the stages (first among those that compare documents)"
+        )
 
 
 def _check_for(recipe: Recipe, where: For | None, path: tuple[Any, ...], added: dict[str, int], fault: Any) -> None:
@@ -371,4 +390,7 @@ def _check_column(stage: Filter, column: str, path: tuple[Any, ...], added: dict
     else:
         raise fault(path, f"unknown measure '{column}'{_meant(column, known_columns())} `python -m pipeline measures` lists them")
     if nullable and stage.where is None and stage.missing is None:
-        raise fault(path, f"'{column}' is null for some documents; say which are meant with `for:`, or what becomes of the others with `missing: keep` or `missing: drop`")
+        raise fault(
+            path,
+            f"'{column}' is null for some documents; say which are meant with `for:`, or what becomes of the others with `missing: keep` or `missing: drop`",
+        )

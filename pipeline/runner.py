@@ -150,13 +150,22 @@ class _Run:
         if step.kind == "tokens":
             tokenizer = self.plan.recipe.mix.tokenizer
             return Link(make=partial(tasks.TokenStep, tokenizer if "/" in tokenizer else f"bundled:{tokenizer}"))
-        return Link({"text": tasks.make_text, "columns": tasks.make_columns, "filter": tasks.make_drops}[step.kind])
+        calls: dict[str, Callable[..., dict[str, Any]]] = {"text": tasks.make_text, "columns": tasks.make_columns, "filter": tasks.make_drops}
+        return Link(calls[step.kind])
 
     def _arguments(self, s: int, u: int) -> tuple[Any, ...]:
         step, unit = self.plan.steps[s], self.plan.units[u]
         name = step.artefact(u)
         if step.kind == "text":
-            return (self.store, name, self.plan.sources[unit.source], unit, step.stages, quarantined(self.store, unit), self.plan.recipe.sources[unit.source].unreadable_files == "tolerate")
+            return (
+                self.store,
+                name,
+                self.plan.sources[unit.source],
+                unit,
+                step.stages,
+                quarantined(self.store, unit),
+                self.plan.recipe.sources[unit.source].unreadable_files == "tolerate",
+            )
         before = self.plan.artefacts(u, s)
         if step.kind == "columns":
             return (self.store, name, before, step.measures)
@@ -172,7 +181,9 @@ class _Run:
             raise others[0]
         if unopened:
             listed = "\n".join(f"  {e}" for e in unopened[:20])
-            raise SourceError(f"{len(unopened)} input files could not be opened; all other units are done.\n{listed}\nMend or remove them and run again, or set `unreadable_files: tolerate` in their source.")
+            raise SourceError(
+                f"{len(unopened)} input files could not be opened; all other units are done.\n{listed}\nMend or remove them and run again, or set `unreadable_files: tolerate` in their source."
+            )
 
     def _quarantine(self, crashed: Sequence[int]) -> None:
         """Find the records that kill a worker, by bisection in processes of their own, and note them down."""
@@ -180,9 +191,11 @@ class _Run:
         for u in crashed:
             unit = self.plan.units[u]
             self.progress.say(f"{unit.files[0].path} killed its worker twice; looking for the record that does it")
-            found = find_crashing(self.plan, u, steps)
+            found = find_crashing(self.plan, u)
             if not found:
-                raise TaskFailed(f"The unit {unit.files[0].path} of source '{unit.source}' killed its worker twice, but no single record of it does so alone. If memory ran out, use fewer --cpus; else please report it.")
+                raise TaskFailed(
+                    f"The unit {unit.files[0].path} of source '{unit.source}' killed its worker twice, but no single record of it does so alone. If memory ran out, use fewer --cpus; else please report it."
+                )
             for file, offset in found:
                 places = listed.setdefault(unit.source, {}).setdefault(file, [])
                 places[:] = sorted({*places, offset})
@@ -214,7 +227,12 @@ class _Run:
             out = tasks.Exchange(f"{folder}/{number}-{phase.name}", count, parts)
             context = Context(settings, self.plan.recipe.seed, None, dict(decisions))
             call: Callable[..., dict[str, Any]] = tasks.run_over_unit if phase.over == "units" else tasks.run_over_part
-            arguments = [(self.store, out, t, phase, before[t], context, given if from_units else None) if phase.over == "units" else (self.store, out, t, phase, context, given) for t in range(count)]
+            arguments = [
+                (self.store, out, t, phase, before[t], context, given if from_units else None)
+                if phase.over == "units"
+                else (self.store, out, t, phase, context, given)
+                for t in range(count)
+            ]
             todo = [a for t, a in enumerate(arguments) if not self.store.exists(out.file(t) + ".json")]
             map_tasks(self.engine, call, todo)
             given_rows = sum(tasks.marker(self.store, out.file(t))["rows"] for t in range(count))
@@ -227,7 +245,15 @@ class _Run:
         map_tasks(self.engine, tasks.collect, collected)
         markers = [tasks.marker(self.store, step.artefact(u)) for u in range(n)]
         self.progress.advance(step.name, {"given": sum(m["given"] for m in markers), "kept": sum(m["kept"] for m in markers)})
-        self.store.write_json(done, {"given": sum(m["given"] for m in markers), "kept": sum(m["kept"] for m in markers), "short": sum(m.get("short", 0) for m in markers), "decisions": {k: v.to_pylist() for k, v in decisions.items()}})
+        self.store.write_json(
+            done,
+            {
+                "given": sum(m["given"] for m in markers),
+                "kept": sum(m["kept"] for m in markers),
+                "short": sum(m.get("short", 0) for m in markers),
+                "decisions": {k: v.to_pylist() for k, v in decisions.items()},
+            },
+        )
         self.store.remove(folder)
         self.progress.end(step.name)
 
@@ -290,13 +316,21 @@ class _Run:
             files[file] = {**written.get(file, {}), "sha256": tasks.digest_of(store, f"{out}/{file}")}
         store.write_json(
             f"{out}/manifest.json",
-            {"name": plan_.recipe.name, "version": plan_.recipe.version, "fingerprint": plan_.release_print, "engines": engines, "pyarrow": pa.__version__, "tokenizer": plan_.recipe.mix.tokenizer, "files": files},
+            {
+                "name": plan_.recipe.name,
+                "version": plan_.recipe.version,
+                "fingerprint": plan_.release_print,
+                "engines": engines,
+                "pyarrow": pa.__version__,
+                "tokenizer": plan_.recipe.mix.tokenizer,
+                "files": files,
+            },
         )
 
 
 def _round_of(step: Step, settings: Any) -> Round:
     if step.kind == "mix":
-        return mix_round(settings)
+        return mix_round()
     if isinstance(settings, Deduplicate):
         return minhash_round(settings) if settings.by == "minhash" else exact_round(settings)
     return downsample_round(settings)
@@ -307,7 +341,9 @@ def _totals(written: dict[str, Any]) -> list[dict[str, Any]]:
     for file, counts in sorted(written.items()):
         if file.startswith(("data/", "validation/")):
             part, domain = ("train" if file.startswith("data/") else "validation"), file.split("/")[1]
-            total = totals.setdefault((part, domain), {"split": part, "domain": domain, "documents": 0, "tokens": 0, "tokens_with_repeats": 0, "text_bytes": 0, "files": 0})
+            total = totals.setdefault(
+                (part, domain), {"split": part, "domain": domain, "documents": 0, "tokens": 0, "tokens_with_repeats": 0, "text_bytes": 0, "files": 0}
+            )
             total["documents"] += counts["rows"]
             total["files"] += 1
             for key in ("tokens", "tokens_with_repeats", "text_bytes"):
@@ -339,7 +375,14 @@ def _mixture(recipe: Recipe, decisions: dict[str, Any], released: list[dict[str,
     if asked != "max" and total < 0.999 * asked:
         binding = ", ".join(n for n, d in domains.items() if d["binding"])
         shortage = f"wanted {asked:,} tokens, had {total:,} at these shares: {binding} has no more at max_epochs"
-    return {"tokenizer": recipe.mix.tokenizer, "total_tokens": total, "total_wanted": asked, "binding": sorted(n for n, d in domains.items() if d["binding"]), "shortage": shortage, "domains": domains}
+    return {
+        "tokenizer": recipe.mix.tokenizer,
+        "total_tokens": total,
+        "total_wanted": asked,
+        "binding": sorted(n for n, d in domains.items() if d["binding"]),
+        "shortage": shortage,
+        "domains": domains,
+    }
 
 
 # --- tasks of the release -----------------------------------------------------------------------------------------------------
@@ -350,12 +393,16 @@ def account_unit(store: Store, artefacts: Artefacts, stages: Sequence[str]) -> d
     counts = tasks.account(store, artefacts, stages)
     released: dict[tuple[str, str], int] = {}
     for batch in tasks.View(store, artefacts).survivors(["split", "domain", "text"]):
-        for part, domain, size in zip(batch.column("split").to_pylist(), batch.column("domain").to_pylist(), pc.binary_length(batch.column("text")).to_pylist(), strict=True):
+        for part, domain, size in zip(
+            batch.column("split").to_pylist(), batch.column("domain").to_pylist(), pc.binary_length(batch.column("text")).to_pylist(), strict=True
+        ):
             released[part, domain] = released.get((part, domain), 0) + size
     return {**counts, "released": [[*k, v] for k, v in sorted(released.items())]}
 
 
-def scatter_unit(store: Store, documents: tasks.Exchange, ledger: tasks.Exchange, task: int, artefacts: Artefacts, seed: int, slices: Sequence[Slice], source: str) -> dict[str, Any]:
+def scatter_unit(
+    store: Store, documents: tasks.Exchange, ledger: tasks.Exchange, task: int, artefacts: Artefacts, seed: int, slices: Sequence[Slice], source: str
+) -> dict[str, Any]:
     """One unit's documents by bucket, and its ledger rows by file."""
     view = tasks.View(store, artefacts)
     placed = [shards.place(batch, seed, slices) for batch in view.survivors([*shards.RELEASE.names, "split"])]

@@ -80,4 +80,6 @@ def check(table: pa.Table | pa.RecordBatch, schema: pa.Schema, what: str) -> Non
 def check_conservation(given: int, kept: int, dropped: int, what: str) -> None:
     """Raise LostRows unless every row that was given was either kept or dropped."""
     if given != kept + dropped:
-        raise LostRows(f"{what}: {given} rows in, {kept} kept and {dropped} dropped: {given - kept - dropped:+d} unaccounted for. This is a bug; please report it.")
+        raise LostRows(
+            f"{what}: {given} rows in, {kept} kept and {dropped} dropped: {given - kept - dropped:+d} unaccounted for. This is a bug; please report it."
+        )

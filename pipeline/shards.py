@@ -141,7 +141,11 @@ def _row_groups(buckets: Iterable[pa.Table], limit: int) -> Iterator[pa.Table]:
 
 def write_ledger(store: Store, name: str, rows: pa.Table) -> dict[str, Any]:
     """Write one file of the ledger, sorted by where the records stood in the input."""
-    rows = rows.cast(LEDGER).sort_by([("source", "ascending"), ("file", "ascending"), ("offset", "ascending"), ("stage", "ascending"), ("id", "ascending")]).combine_chunks()
+    rows = (
+        rows.cast(LEDGER)
+        .sort_by([("source", "ascending"), ("file", "ascending"), ("offset", "ascending"), ("stage", "ascending"), ("id", "ascending")])
+        .combine_chunks()
+    )
     with store.create(name) as handle:
         pq.write_table(rows, handle, compression="zstd", row_group_size=500_000, write_page_index=True, store_schema=False)
     return {"rows": rows.num_rows}

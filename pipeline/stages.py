@@ -138,7 +138,11 @@ class Language(Stage):
     def engines(self) -> dict[str, str]:
         from pipeline.measures import language
 
-        return {**language.ENGINES, "language": str(language.VERSION), "model": open_model(f"bundled:{self.model}" if "/" not in self.model else self.model).sha256}
+        return {
+            **language.ENGINES,
+            "language": str(language.VERSION),
+            "model": open_model(f"bundled:{self.model}" if "/" not in self.model else self.model).sha256,
+        }
 
 
 class Limits(Settings):

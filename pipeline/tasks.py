@@ -131,7 +131,9 @@ def coalesce(tables: Iterator[pa.Table], limit: int = BATCH_BYTES) -> Iterator[p
         yield pa.concat_tables(held).combine_chunks()
 
 
-def make_text(store: Store, name: str, source: Source, unit: Unit, stages: Sequence[Stage], quarantine: frozenset[tuple[str, int]], tolerate: bool = False) -> dict[str, Any]:
+def make_text(
+    store: Store, name: str, source: Source, unit: Unit, stages: Sequence[Stage], quarantine: frozenset[tuple[str, int]], tolerate: bool = False
+) -> dict[str, Any]:
     """Read a unit, extract and normalise: the `text` artefact, and the list of what could not be read.
 
     A file that cannot be opened at all is a SourceError, or, where the recipe tolerates it, one more unreadable row.
@@ -153,7 +155,7 @@ def make_text(store: Store, name: str, source: Source, unit: Unit, stages: Seque
 
     rows = store.write_batches(name + ".arrow", DOCUMENT, coalesce(documents()))
     check_conservation(seen["documents"], rows, 0, f"text of {unit.files[0].path}")
-    store.write_table(name + ".unreadable.arrow", pa.table(list(zip(*unreadable, strict=True)) or [[], [], [], []], schema=UNREADABLE))
+    store.write_table(name + ".unreadable.arrow", pa.Table.from_pylist([dict(zip(UNREADABLE.names, u, strict=True)) for u in unreadable], schema=UNREADABLE))
     return _mark(store, name, rows=rows, skipped=dict(sorted(skipped.items())), unreadable=len(unreadable), input_bytes=unit.size_bytes, **seen)
 
 
@@ -188,7 +190,17 @@ def make_columns(store: Store, name: str, artefacts: Artefacts, measures: Sequen
     return _mark(store, name, rows=rows)
 
 
-_LANGUAGE = pa.schema([("language", pa.string()), ("language_score", pa.float64()), ("script", pa.string()), ("p_en", pa.float64()), ("p_zh", pa.float64()), ("p_en_or_zh", pa.float64()), ("domain", pa.string())])
+_LANGUAGE = pa.schema(
+    [
+        ("language", pa.string()),
+        ("language_score", pa.float64()),
+        ("script", pa.string()),
+        ("p_en", pa.float64()),
+        ("p_zh", pa.float64()),
+        ("p_en_or_zh", pa.float64()),
+        ("domain", pa.string()),
+    ]
+)
 
 
 class LanguageStep:
@@ -201,7 +213,11 @@ class LanguageStep:
         self.identify = LanguageId(f"bundled:{stage.model}" if "/" not in stage.model else stage.model)
 
     def __call__(self, store: Store, name: str, artefacts: Artefacts) -> dict[str, Any]:
-        rows = store.write_batches(name + ".arrow", _LANGUAGE, map(self.identified, store.read_batches(artefacts.text, ["text", "source", "domain", "subdomain", "programming_language"])))
+        rows = store.write_batches(
+            name + ".arrow",
+            _LANGUAGE,
+            map(self.identified, store.read_batches(artefacts.text, ["text", "source", "domain", "subdomain", "programming_language"])),
+        )
         return _mark(store, name, rows=rows)
 
     def identified(self, batch: pa.RecordBatch) -> pa.Table:
@@ -236,13 +252,26 @@ def make_drops(store: Store, name: str, artefacts: Artefacts, stages: Sequence[F
         bounds = stage.bound_list()
         wanted = alive & stage.mask(table)
         for bound in bounds if stage.missing is None else ():
-            if (nulls := int(np.isnan(values[bound.column][wanted]).sum())):
-                raise PlanError(f"filter '{stage.name}': {bound.column} is null for {nulls} of the documents that it is meant for (the stage that adds it left them alone). Narrow its `for:`, or say `missing: keep` or `missing: drop`.")
+            if nulls := int(np.isnan(values[bound.column][wanted]).sum()):
+                raise PlanError(
+                    f"filter '{stage.name}': {bound.column} is null for {nulls} of the documents that it is meant for (the stage that adds it left them alone). Narrow its `for:`, or say `missing: keep` or `missing: drop`."
+                )
         verdicts = judge(values, bounds, rows=wanted, missing=stage.missing)
         rows = np.flatnonzero(verdicts.dropped)
         reasons = [r for r in verdicts.reasons() if r is not None]
         alive[rows] = False
-        parts.append(pa.table([rows.astype(np.uint32), pa.array([stage.name] * len(rows), pa.string()), pa.array(reasons, pa.string()), pa.array(verdicts.value[rows], from_pandas=True), pa.nulls(len(rows), pa.string())], schema=DROP))
+        parts.append(
+            pa.table(
+                [
+                    rows.astype(np.uint32),
+                    pa.array([stage.name] * len(rows), pa.string()),
+                    pa.array(reasons, pa.string()),
+                    pa.array(verdicts.value[rows], from_pandas=True),
+                    pa.nulls(len(rows), pa.string()),
+                ],
+                schema=DROP,
+            )
+        )
     return write_drops(store, name, pa.concat_tables(parts), int(view.alive.sum()))
 
 
@@ -334,7 +363,9 @@ def collect(store: Store, name: str, stage: str, given: Exchange, artefacts: Art
     if columns:
         store.write_table(name + ".sparse.arrow", verdicts.select(["row", *columns]))
     out = verdicts.filter(pc.is_valid(verdicts.column("reason")))
-    drops = pa.table([out.column("row"), pa.array([stage] * out.num_rows, pa.string()), out.column("reason"), out.column("value"), out.column("other")], schema=DROP)
+    drops = pa.table(
+        [out.column("row"), pa.array([stage] * out.num_rows, pa.string()), out.column("reason"), out.column("value"), out.column("other")], schema=DROP
+    )
     # Documents with too few shingles to be compared are in a cluster of size 0.
     short = int(pc.sum(pc.equal(verdicts.column("cluster_size"), 0)).as_py() or 0) if "cluster_size" in columns else 0
     return write_drops(store, name, drops, int(view.alive.sum()), short=short)
@@ -364,9 +395,8 @@ def account(store: Store, artefacts: Artefacts, stage_order: Sequence[str]) -> d
         drops = store.read_table(name, ["row", "stage", "reason"])
         total += drops.num_rows
         for row, stage, why in zip(*(drops.column(c).to_pylist() for c in ("row", "stage", "reason")), strict=True):
-            key = (stage, domain[row], why)
-            dropped[key] += 1
-            dropped_bytes[key] += int(size[row])
+            dropped[stage, domain[row], why] += 1
+            dropped_bytes[stage, domain[row], why] += int(size[row])
     check_conservation(view.rows, int(view.alive.sum()), total, f"unit {artefacts.unit}")
     text = marker(store, artefacts.text.removesuffix(".arrow"))
     return {

@@ -25,7 +25,14 @@ LAYERS = {
     "inspect": 90, "publish": 90, "train": 90,
     "__main__": 100, "__init__": 100,
 }  # fmt: skip
-ONE_DOOR = {"ray": {"engine"}, "torch": {"train", "measures", "tokenize"}, "transformers": {"measures", "tokenize"}, "fasttext": {"measures"}, "gigatoken": {"tokenize"}, "tokenizers": {"tokenize"}}
+ONE_DOOR = {
+    "ray": {"engine"},
+    "torch": {"train", "measures", "tokenize"},
+    "transformers": {"measures", "tokenize"},
+    "fasttext": {"measures"},
+    "gigatoken": {"tokenize"},
+    "tokenizers": {"tokenize"},
+}
 LAZY = {"ray", "torch", "transformers", "onnxruntime", "fasttext", "gigatoken", "tokenizers"}
 
 FILES = sorted((ROOT / "pipeline").rglob("*.py"))

@@ -1,5 +1,6 @@
 """Budgets, cuts, shares: exact to the document, whatever the number of units."""
 
+from itertools import pairwise
 from types import SimpleNamespace
 
 import numpy as np
@@ -16,7 +17,16 @@ from pipeline.rounds import Context, Round, chance
 def documents(rows: list[tuple[str, int, str]], cluster: list[str] | None = None) -> pa.Table:
     """(domain, tokens, id) -> documents of one unit."""
     n = len(rows)
-    return pa.table({"domain": [r[0] for r in rows], "token_count": pa.array([r[1] for r in rows], pa.int64()), "id": [r[2] for r in rows], "cluster": pa.array(cluster or [None] * n, pa.string()), "unit": pa.array([0] * n, pa.uint32()), "row": pa.array(range(n), pa.uint32())})
+    return pa.table(
+        {
+            "domain": [r[0] for r in rows],
+            "token_count": pa.array([r[1] for r in rows], pa.int64()),
+            "id": [r[2] for r in rows],
+            "cluster": pa.array(cluster or [None] * n, pa.string()),
+            "unit": pa.array([0] * n, pa.uint32()),
+            "row": pa.array(range(n), pa.uint32()),
+        }
+    )
 
 
 def carry_out(round_: Round, units: list[pa.Table], context: Context) -> list[pa.Table]:
@@ -50,7 +60,7 @@ def tokens(rows: list[tuple[str, int, str]], verdicts: list[pa.Table]) -> dict[s
 def test_shares_hold_and_epochs_are_never_exceeded() -> None:
     rows = corpus(5000)
     wanted = {"en": 0.52, "zh": 0.40, "code": 0.08}
-    verdicts = carry_out(mix_round(None), [documents(rows)], Context(recipe(wanted, {"en": 1, "zh": 4, "code": 4}), 7))
+    verdicts = carry_out(mix_round(), [documents(rows)], Context(recipe(wanted, {"en": 1, "zh": 4, "code": 4}), 7))
     got = tokens(rows, verdicts)
     for domain, share in wanted.items():
         assert abs(got[domain] / sum(got.values()) - share) < 0.001
@@ -63,8 +73,12 @@ def test_shares_hold_and_epochs_are_never_exceeded() -> None:
 
 def test_documents_are_taken_in_hash_order_up_to_the_first_that_does_not_fit() -> None:
     rows = corpus(400)
-    verdicts = carry_out(mix_round(None), [documents(rows)], Context(recipe({"en": 0.9, "zh": 0.1}, {}), 7))[0]
-    zh = [(int(h), t, r) for (d, t, i), h, r in zip(rows, chance(7, pa.array([r[2] for r in rows])), verdicts.column("repeats").to_pylist(), strict=True) if d == "zh"]
+    verdicts = carry_out(mix_round(), [documents(rows)], Context(recipe({"en": 0.9, "zh": 0.1}, {}), 7))[0]
+    zh = [
+        (int(h), t, r)
+        for (d, t, i), h, r in zip(rows, chance(7, pa.array([r[2] for r in rows])), verdicts.column("repeats").to_pylist(), strict=True)
+        if d == "zh"
+    ]
     budget = sum(t for d, t, _ in rows if d == "en") / 0.9 * 0.1
     left, expected = budget, []
     for h, t, _ in sorted(zh):
@@ -78,9 +92,11 @@ def test_documents_are_taken_in_hash_order_up_to_the_first_that_does_not_fit() -
 @pytest.mark.parametrize("cuts", [1, 2, 7, 40])
 def test_units_do_not_matter(cuts: int) -> None:
     rows = corpus(800)
-    whole = carry_out(mix_round(None), [documents(rows)], Context(recipe({"en": 0.5, "zh": 0.3, "code": 0.2}, {"zh": 2.5}, validation=0.01), 3))
+    whole = carry_out(mix_round(), [documents(rows)], Context(recipe({"en": 0.5, "zh": 0.3, "code": 0.2}, {"zh": 2.5}, validation=0.01), 3))
     edges = np.linspace(0, len(rows), cuts + 1).astype(int)
-    parts = carry_out(mix_round(None), [documents(rows[a:b]) for a, b in zip(edges, edges[1:], strict=False)], Context(recipe({"en": 0.5, "zh": 0.3, "code": 0.2}, {"zh": 2.5}, validation=0.01), 3))
+    parts = carry_out(
+        mix_round(), [documents(rows[a:b]) for a, b in pairwise(edges)], Context(recipe({"en": 0.5, "zh": 0.3, "code": 0.2}, {"zh": 2.5}, validation=0.01), 3)
+    )
     for column in ("repeats", "split", "reason"):
         assert pa.concat_tables(parts).column(column).to_pylist() == pa.concat_tables(whole).column(column).to_pylist()
 
@@ -88,7 +104,7 @@ def test_units_do_not_matter(cuts: int) -> None:
 def test_validation_takes_whole_clusters_and_at_least_twenty_documents() -> None:
     rows = corpus(3000)
     clusters = [f"c{i // 3}" for i in range(3000)]
-    verdicts = carry_out(mix_round(None), [documents(rows, clusters)], Context(recipe({"en": 0.5, "zh": 0.3, "code": 0.2}, {}, validation=0.001), 3))[0]
+    verdicts = carry_out(mix_round(), [documents(rows, clusters)], Context(recipe({"en": 0.5, "zh": 0.3, "code": 0.2}, {}, validation=0.001), 3))[0]
     split = verdicts.column("split").to_pylist()
     for domain in ("en", "zh", "code"):
         assert sum(s == "validation" for s, r in zip(split, rows, strict=True) if r[0] == domain) >= 20
@@ -101,12 +117,12 @@ def test_validation_takes_whole_clusters_and_at_least_twenty_documents() -> None
 
 def test_whole_epochs_have_no_remainder() -> None:
     rows = [("en", 100, f"e{i}") for i in range(30)] + [("zh", 100, f"z{i}") for i in range(10)]
-    got = tokens(rows, carry_out(mix_round(None), [documents(rows)], Context(recipe({"en": 0.5, "zh": 0.5}, {"zh": 3}), 0)))
+    got = tokens(rows, carry_out(mix_round(), [documents(rows)], Context(recipe({"en": 0.5, "zh": 0.5}, {"zh": 3}), 0)))
     assert got["en"] == 3000 and got["zh"] == 3000
 
 
 def test_a_domain_without_documents_is_an_error_that_names_it() -> None:
-    with pytest.raises(PlanError, match="8% code.*no document"):
+    with pytest.raises(PlanError, match=r"8% code.*no document"):
         mix_targets({"en": 10, "zh": 10}, recipe({"en": 0.52, "zh": 0.4, "code": 0.08}, {}).mix)
 
 
@@ -129,10 +145,21 @@ def test_caps_hold_of_what_remains(available: dict[str, int], cap: dict[str, flo
 def test_downsample_caps_a_language_and_says_why() -> None:
     rng = np.random.default_rng(1)
     languages = [str(x) for x in rng.choice(["Python", "JSON"], 2000, p=[0.6, 0.4])]
-    table = pa.table({"id": [f"d{i}" for i in range(2000)], "programming_language": languages, "text": ["x" * int(n) for n in rng.integers(10, 200, 2000)], "unit": pa.array([0] * 2000, pa.uint32()), "row": pa.array(range(2000), pa.uint32())})
+    table = pa.table(
+        {
+            "id": [f"d{i}" for i in range(2000)],
+            "programming_language": languages,
+            "text": ["x" * int(n) for n in rng.integers(10, 200, 2000)],
+            "unit": pa.array([0] * 2000, pa.uint32()),
+            "row": pa.array(range(2000), pa.uint32()),
+        }
+    )
     stage = SimpleNamespace(by="programming_language", cap={"JSON": 0.05}, mask=lambda t: np.ones(t.num_rows, bool), reads=lambda: ("programming_language",))
     dropped = carry_out(downsample_round(stage), [table], Context(stage, 5))[0]
     assert set(dropped.column("reason").to_pylist()) and all(r.startswith("draw < ") for r in dropped.column("reason").to_pylist())
     gone = set(dropped.column("row").to_pylist())
-    size = {name: sum(len(t) for i, (t, n) in enumerate(zip(table.column("text").to_pylist(), languages, strict=True)) if n == name and i not in gone) for name in ("Python", "JSON")}
+    size = {
+        name: sum(len(t) for i, (t, n) in enumerate(zip(table.column("text").to_pylist(), languages, strict=True)) if n == name and i not in gone)
+        for name in ("Python", "JSON")
+    }
     assert 0.045 < size["JSON"] / sum(size.values()) <= 0.05

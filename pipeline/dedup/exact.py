@@ -75,10 +75,25 @@ def _by_key(documents: pa.Table, context: Context) -> pa.Table:
         ids = documents.column("id").to_pylist()
         high, low = _halves(ids)
         # Equal ids with unequal contents: the content decides, then the place, so that grouping inputs otherwise changes nothing.
-        contents = zip(documents.column("text").to_pylist(), documents.column("url").to_pylist(), documents.column("file").to_pylist(), documents.column("offset").to_pylist(), strict=True)
+        contents = zip(
+            documents.column("text").to_pylist(),
+            documents.column("url").to_pylist(),
+            documents.column("file").to_pylist(),
+            documents.column("offset").to_pylist(),
+            strict=True,
+        )
         tie = np.fromiter((xxhash.xxh3_64_intdigest("\0".join(map(str, c)).encode()) for c in contents), np.uint64, len(ids))
     return pa.table(
-        [pa.array(high), pa.array(low), pa.array(preference(documents, stage.prefer)), documents.column("date"), documents.column("id"), pa.array(tie), documents.column("unit"), documents.column("row")],
+        [
+            pa.array(high),
+            pa.array(low),
+            pa.array(preference(documents, stage.prefer)),
+            documents.column("date"),
+            documents.column("id"),
+            pa.array(tie),
+            documents.column("unit"),
+            documents.column("row"),
+        ],
         schema=_KEYED,
     )
 

@@ -17,11 +17,25 @@ from pipeline.dedup.signatures import band_keys, shingle_sets, signatures
 from pipeline.dedup.verify import verify_cluster
 from pipeline.rounds import ADDRESS, VERDICT, Context, Phase, Round
 
-_RANK = [pa.field("prefer", pa.int32(), nullable=False), pa.field("date", pa.string()), pa.field("id", pa.string(), nullable=False), pa.field("tie", pa.uint64(), nullable=False)]
+_RANK = [
+    pa.field("prefer", pa.int32(), nullable=False),
+    pa.field("date", pa.string()),
+    pa.field("id", pa.string(), nullable=False),
+    pa.field("tie", pa.uint64(), nullable=False),
+]
 _BANDS = pa.schema([pa.field("key", pa.uint64(), nullable=False), pa.field("short", pa.bool_(), nullable=False), *_RANK, *ADDRESS])
 _EDGES = pa.schema([pa.field("a", pa.uint64(), nullable=False), pa.field("b", pa.uint64(), nullable=False)])  # a == b: a short text
 _CLUSTERED = pa.schema([*ADDRESS, pa.field("cluster", pa.uint64(), nullable=False), pa.field("short", pa.bool_(), nullable=False)])
-_SETS = pa.schema([pa.field("key", pa.uint64(), nullable=False), pa.field("cluster", pa.uint64(), nullable=False), pa.field("short", pa.bool_(), nullable=False), *_RANK, *ADDRESS, pa.field("shingles", pa.large_list(pa.uint64()))])
+_SETS = pa.schema(
+    [
+        pa.field("key", pa.uint64(), nullable=False),
+        pa.field("cluster", pa.uint64(), nullable=False),
+        pa.field("short", pa.bool_(), nullable=False),
+        *_RANK,
+        *ADDRESS,
+        pa.field("shingles", pa.large_list(pa.uint64())),
+    ]
+)
 _VERDICT = pa.schema([*VERDICT, pa.field("cluster", pa.string()), pa.field("cluster_size", pa.int64())])
 _SPREAD = np.uint64(0x9E3779B97F4A7C15)  # 2^64 / golden ratio: spreads addresses over the key space
 
@@ -31,7 +45,12 @@ def _address(table: pa.Table) -> np.ndarray:
 
 
 def _rank_columns(documents: pa.Table, stage: Any) -> dict[str, Any]:
-    return {"prefer": pa.array(preference(documents, stage.prefer)), "date": documents.column("date"), "id": documents.column("id"), "tie": pa.array(np.zeros(documents.num_rows, np.uint64))}
+    return {
+        "prefer": pa.array(preference(documents, stage.prefer)),
+        "date": documents.column("date"),
+        "id": documents.column("id"),
+        "tie": pa.array(np.zeros(documents.num_rows, np.uint64)),
+    }
 
 
 def _bands(documents: pa.Table, context: Context) -> pa.Table:
@@ -43,7 +62,16 @@ def _bands(documents: pa.Table, context: Context) -> pa.Table:
     # A short text sends one row, under a key of its own, so that it is counted; the others one a band.
     row = np.concatenate([np.flatnonzero(short), np.repeat(np.flatnonzero(~short), stage.bands)])
     key = np.concatenate([_address(documents)[short] * _SPREAD, keys[~short].ravel()])
-    given = pa.table({"key": pa.array(np.zeros(documents.num_rows, np.uint64)), "short": pa.array(short), **_rank_columns(documents, stage), "unit": documents.column("unit"), "row": documents.column("row")}, schema=_BANDS)
+    given = pa.table(
+        {
+            "key": pa.array(np.zeros(documents.num_rows, np.uint64)),
+            "short": pa.array(short),
+            **_rank_columns(documents, stage),
+            "unit": documents.column("unit"),
+            "row": documents.column("row"),
+        },
+        schema=_BANDS,
+    )
     return given.take(pa.array(row)).set_column(0, _BANDS.field("key"), pa.array(key))
 
 
@@ -59,13 +87,18 @@ def _edges(rows: pa.Table, context: Context) -> pa.Table:
     return pa.table([pa.array(pairs[:, 0]), pa.array(pairs[:, 1])], schema=_EDGES)
 
 
-def _clusters(edges: pa.Table, context: Context) -> pa.Table:
+def _clusters(edges: pa.Table, _context: Context) -> pa.Table:
     a, b = edges.column("a").to_numpy(), edges.column("b").to_numpy()
     loop = a == b
     nodes, labels = components(a[~loop], b[~loop])
     address = np.concatenate([nodes, a[loop]])
     return pa.table(
-        [pa.array((address >> np.uint64(32)).astype(np.uint32)), pa.array(address.astype(np.uint32)), pa.array(np.concatenate([labels, a[loop]])), pa.array(np.arange(len(address)) >= len(nodes))],
+        [
+            pa.array((address >> np.uint64(32)).astype(np.uint32)),
+            pa.array(address.astype(np.uint32)),
+            pa.array(np.concatenate([labels, a[loop]])),
+            pa.array(np.arange(len(address)) >= len(nodes)),
+        ],
         schema=_CLUSTERED,
     )
 
@@ -83,7 +116,15 @@ def _sets(documents: pa.Table, context: Context) -> pa.Table:
     values, offsets = shingle_sets(text)
     shingles = pa.LargeListArray.from_arrays(pa.array(offsets, pa.int64()), pa.array(values))
     return pa.table(
-        {"key": pa.array(cluster * _SPREAD), "cluster": pa.array(cluster), "short": pa.array(short), **_rank_columns(documents, context.settings), "unit": documents.column("unit"), "row": documents.column("row"), "shingles": shingles},
+        {
+            "key": pa.array(cluster * _SPREAD),
+            "cluster": pa.array(cluster),
+            "short": pa.array(short),
+            **_rank_columns(documents, context.settings),
+            "unit": documents.column("unit"),
+            "row": documents.column("row"),
+            "shingles": shingles,
+        },
         schema=_SETS,
     )
 

@@ -32,8 +32,8 @@ def near_duplicates(texts: TextsLike, threshold: float = 0.8, bands: int = 16, r
     order = np.lexsort((nodes, labels))  # by cluster, then as given
     members, labels = nodes[order].astype(np.int64), labels[order]
     values, offsets = shingle_sets(_take(texts, members))
-    starts = np.flatnonzero(np.diff(labels, prepend=labels[:1] + np.uint64(1))) if len(labels) else np.empty(0, np.int64)
-    for start, end in zip(starts.tolist(), [*starts[1:].tolist(), len(labels)], strict=False):
+    ends = np.append(np.flatnonzero(labels[1:] != labels[:-1]) + 1, len(labels))
+    for start, end in zip([0, *ends[:-1].tolist()], ends.tolist(), strict=True):
         _, other, score = verify_cluster(values, offsets[start : end + 1], threshold)
         kept[members[start:end]] = members[start:end][other]
         similarity[members[start:end]] = score

@@ -50,7 +50,21 @@ def _indexed(values: np.ndarray, offsets: np.ndarray, threshold: float, other: n
         ranked[first:last].sort()
     which = np.empty(len(twin), np.int64)
     which[distinct] = np.arange(len(distinct))
-    _greedy(ranked, places, which[twin], twin, len(counts), threshold, other, similarity)
+
+    # The index: one list for each shingle and class of sizes (steps of 3 %), so that a probe passes by all sets that are too large or too small for it.
+    prefixes = np.where(sizes > 0, sizes - np.ceil(threshold * sizes - 1e-6).astype(np.int64) + 1, 0).clip(max=sizes)
+    prefix_places = np.zeros(len(distinct) + 1, np.int64)
+    np.cumsum(prefixes, out=prefix_places[1:])
+    entries = ranked[np.arange(prefix_places[-1]) + np.repeat(places[:-1] - prefix_places[:-1], prefixes)].astype(np.int64)
+    classes = (np.log(np.maximum(sizes, 1)) / np.log(1.03)).astype(np.int64)
+    least, greatest = np.full(classes.max() + 1, np.iinfo(np.int64).max), np.zeros(classes.max() + 1, np.int64)
+    np.minimum.at(least, classes, sizes)
+    np.maximum.at(greatest, classes, sizes)
+    lists, list_of = np.unique(entries * len(least) + np.repeat(classes, prefixes), return_inverse=True)
+    list_class = lists % len(least)
+    first_list = np.searchsorted(lists // len(least), np.arange(len(counts) + 1))
+    lonely = int(np.searchsorted(np.sort(counts), 2))  # shingles of one set only: they rank first, and nothing meets in them
+    _greedy(ranked, places, which[twin], twin, prefix_places, list_of, first_list, least[list_class], greatest[list_class], lonely, threshold, other, similarity)
 
 
 def _twins(values: np.ndarray, offsets: np.ndarray) -> np.ndarray:
@@ -130,53 +144,72 @@ def _pairs(values: np.ndarray, offsets: np.ndarray, threshold: float, other: np.
 
 @njit(cache=True, nogil=True)
 def _greedy(
-    ranked: np.ndarray, places: np.ndarray, which: np.ndarray, twin: np.ndarray, shingles: int, threshold: float, other: np.ndarray, similarity: np.ndarray
+    ranked: np.ndarray,
+    places: np.ndarray,
+    which: np.ndarray,
+    twin: np.ndarray,
+    prefix_places: np.ndarray,
+    list_of: np.ndarray,
+    first_list: np.ndarray,
+    list_least: np.ndarray,
+    list_greatest: np.ndarray,
+    lonely: int,
+    threshold: float,
+    other: np.ndarray,
+    similarity: np.ndarray,
 ) -> None:
-    """`ranked` holds the distinct sets as ascending ranks, rare shingles first; member x has set which[x], that of member twin[x]."""
-    longest = 0
-    for s in range(len(places) - 1):
-        longest += places[s + 1] - places[s] - int(np.ceil(threshold * (places[s + 1] - places[s]) - 1e-6)) + 1
-    head = np.full(shingles, -1, np.int64)  # of the list of prefix places of each shingle
-    following = np.empty(longest, np.int64)
-    entry_member = np.empty(longest, np.int64)
-    entry_place = np.empty(longest, np.int64)
-    entries = 0
+    """`ranked` holds the distinct sets as ascending ranks, rare shingles first; member x has set which[x], that of member twin[x].
+
+    Entry prefix_places[s] + i, the i-th shingle of set s, belongs to list list_of[entry]; shingle r has the lists first_list[r] to first_list[r + 1],
+    of sets with list_least to list_greatest shingles.
+    """
+    head = np.full(len(list_least), -1, np.int64)
+    following = np.empty(len(list_of), np.int64)
+    owner = np.empty(len(list_of), np.int64)
     met = np.full(len(which), -1, np.int64)
     for x in range(len(which)):
-        if twin[x] != x and other[twin[x]] == twin[x]:
-            if places[which[x] + 1] > places[which[x]]:
-                other[x] = twin[x]  # an equal set was kept: nothing can be more similar
-            continue
         start, end = places[which[x]], places[which[x] + 1]
         a = end - start
         if a == 0:
             continue
-        prefix = a - int(np.ceil(threshold * a - 1e-6)) + 1
+        if twin[x] != x and other[twin[x]] == twin[x]:
+            other[x] = twin[x]  # an equal set was kept: nothing can be more similar
+            continue
+        entry = prefix_places[which[x]]
+        prefix = prefix_places[which[x] + 1] - entry
+        smallest = int(np.ceil(threshold * a - 1e-6))
         best = 0.0
-        for i in range(min(prefix, a)):
-            entry = head[ranked[start + i]]
-            while entry >= 0:
-                y, j = entry_member[entry], entry_place[entry]
-                entry = following[entry]
-                if met[y] == x:
+        for i in range(prefix):
+            shingle = ranked[start + i]
+            if shingle < lonely:
+                continue
+            largest = int(np.floor((a - i) * (1 + threshold) / threshold - a + 1e-6))  # a set that first meets this one here has no more
+            for k in range(first_list[shingle], first_list[shingle + 1]):
+                if list_least[k] > largest or list_greatest[k] < smallest:
                     continue
-                met[y] = x  # the first shingle that both have, in rank: all others stand behind it
-                b = places[which[y] + 1] - places[which[y]]
-                needed = _needed(a, b, threshold)
-                if min(a - i, b - j) < needed or b < threshold * a - 1e-6 or a < threshold * b - 1e-6:
-                    continue
-                found = _overlap(ranked, start + i, end, places[which[y]] + j, places[which[y] + 1], needed)
-                if found <= 0:
-                    continue
-                score = found / (a + b - found)
-                if score >= threshold and (score > best or (score == best and y < other[x])):
-                    best = score
-                    other[x] = y
-                    similarity[x] = score
+                at = head[k]
+                while at >= 0:
+                    y = owner[at]
+                    j = at - prefix_places[which[y]]
+                    at = following[at]
+                    if met[y] == x:
+                        continue
+                    met[y] = x  # the first shingle that both have, in rank: all others stand behind it
+                    b = places[which[y] + 1] - places[which[y]]
+                    needed = _needed(a, b, threshold)
+                    if min(a - i, b - j) < needed or b < smallest or a < threshold * b - 1e-6:
+                        continue
+                    found = _overlap(ranked, start + i, end, places[which[y]] + j, places[which[y] + 1], needed)
+                    if found <= 0:
+                        continue
+                    score = found / (a + b - found)
+                    if score >= threshold and (score > best or (score == best and y < other[x])):
+                        best = score
+                        other[x] = y
+                        similarity[x] = score
         if best == 0.0:
-            for i in range(min(prefix, a)):
-                entry_member[entries] = x
-                entry_place[entries] = i
-                following[entries] = head[ranked[start + i]]
-                head[ranked[start + i]] = entries
-                entries += 1
+            for i in range(prefix):
+                if ranked[start + i] >= lonely:
+                    owner[entry + i] = x
+                    following[entry + i] = head[list_of[entry + i]]
+                    head[list_of[entry + i]] = entry + i

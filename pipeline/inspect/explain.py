@@ -41,16 +41,28 @@ class Explanation:
             for name in ("filter", "measure", "value", "bound", ""):
                 table.add_column(name, justify="right" if name == "value" else "left")
             for b in self.bounds:
-                table.add_row(b["filter"], b["measure"], "not computed" if b["value"] is None else f"{b['value']:.6g}", b["bound"], "" if b["holds"] else "[bold red]broken[/]")
+                table.add_row(
+                    b["filter"],
+                    b["measure"],
+                    "not computed" if b["value"] is None else f"{b['value']:.6g}",
+                    b["bound"],
+                    "" if b["holds"] else "[bold red]broken[/]",
+                )
             yield table
-        others = {k: v for k, v in self.columns.items() if k not in {b["measure"] for b in self.bounds} and k not in ("domain", "language", "script") and v is not None}
+        others = {
+            k: v
+            for k, v in self.columns.items()
+            if k not in {b["measure"] for b in self.bounds} and k not in ("domain", "language", "script") and v is not None
+        }
         if others:
             yield "Also measured: " + ", ".join(f"{k} {v:.6g}" if isinstance(v, float) else f"{k} {v}" for k, v in others.items())
         if self.verdict is None:
             yield f"[bold green]In.[/] {self.reached}"
         else:
             v = self.verdict
-            line = f"[bold red]Out[/] at [bold]{v['stage']}[/]: it does not hold that {v['reason']}" + (f" (here {v['value']:.6g})." if v["value"] is not None else ".")
+            line = f"[bold red]Out[/] at [bold]{v['stage']}[/]: it does not hold that {v['reason']}" + (
+                f" (here {v['value']:.6g})." if v["value"] is not None else "."
+            )
             yield line.replace("]: it does not hold that unreadable", "]: unreadable")
             if v["other"]:
                 yield f"The document that stayed in its place: {v['other']}" + (f"  {v['other_url']}" if v.get("other_url") else "")
@@ -97,7 +109,11 @@ def _why_not(plan: Plan, wanted: str) -> str:
                 if wanted in (row["url"], f"{row['file']}:{row['offset']}"):
                     return f"{wanted} is no document: {row['reason']} ({row['file']} at {row['offset']})."
     missing = sum(not plan.done(0, u) for u in range(len(plan.units)))
-    return f"No document has the {'URL' if '/' in wanted else 'id'} {wanted} in the {len(plan.units) - missing} units that were read" + (f" ({missing} are still to be read: run first)." if missing else ". Records that are no HTML pages, and pages with a status other than 200, become no documents.")
+    return f"No document has the {'URL' if '/' in wanted else 'id'} {wanted} in the {len(plan.units) - missing} units that were read" + (
+        f" ({missing} are still to be read: run first)."
+        if missing
+        else ". Records that are no HTML pages, and pages with a status other than 200, become no documents."
+    )
 
 
 def _stage_number(plan: Plan, name: str) -> int:
@@ -109,7 +125,9 @@ def _explain(plan: Plan, u: int, row: int) -> Explanation:
     while done < len(plan.steps) - 1 and plan.done(done, u):
         done += 1
     view = View(plan.store, plan.artefacts(u, done))
-    document = view.columns([*("id", "url", "source", "domain", "subdomain", "date", "licence", "programming_language", "file", "offset", "text")]).slice(row, 1)
+    document = view.columns([*("id", "url", "source", "domain", "subdomain", "date", "licence", "programming_language", "file", "offset", "text")]).slice(
+        row, 1
+    )
     columns: dict[str, Any] = {}
     for name in (*view.artefacts.columns, *view.artefacts.sparse):
         table = plan.store.read_table(name)
@@ -130,7 +148,11 @@ def _explain(plan: Plan, u: int, row: int) -> Explanation:
         if other:
             verdict["other_url"] = View(plan.store, plan.artefacts(other[0], 1)).columns(["url"]).column("url")[other[1]].as_py()
     bounds = [b for stage in plan.recipe.stages if isinstance(stage, Filter) and stage.mask(document)[0] for b in _bounds(stage, columns)]
-    reached = "It passed every stage and is in the release." if done == len(plan.steps) - 1 else f"It passed every stage up to '{plan.steps[done - 1].name}'; the run has not gone further."
+    reached = (
+        "It passed every stage and is in the release."
+        if done == len(plan.steps) - 1
+        else f"It passed every stage up to '{plan.steps[done - 1].name}'; the run has not gone further."
+    )
     if columns.get("split") == "validation":
         reached = "It is in the validation set, and never trained on."
     elif columns.get("repeats"):

@@ -7,7 +7,7 @@ Reading is timed apart, since a probe reads more than it works on. The error is 
 import resource
 import time
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import sqrt
 
 import numpy as np
@@ -47,7 +47,9 @@ class Probe:
     peak_bytes: int
 
     def table(self) -> Table:
-        table = Table(title=f"Probe of {self.share:g}: {self.records:,} records in {self.units_probed} of {self.units} units", title_justify="left", show_header=False)
+        table = Table(
+            title=f"Probe of {self.share:g}: {self.records:,} records in {self.units_probed} of {self.units} units", title_justify="left", show_header=False
+        )
         kept = sum(self.kept.values())
         rows = [
             ("documents", f"{self.documents:,.0f}"),
@@ -77,7 +79,7 @@ def probe(plan: Plan, share: float, cpus: int = 1) -> Probe:
     kept: Counter[str] = Counter()
     for found in per_unit:
         for domain, n in found.kept.items():
-            kept[domain] += n  # type: ignore[assignment]  # a Counter of floats
+            kept[domain] += n
     seconds = [f.reading + f.working / inner for f in per_unit]
     totals = [sum(f.kept.values()) / inner for f in per_unit]
     n = len(units)
@@ -86,7 +88,11 @@ def probe(plan: Plan, share: float, cpus: int = 1) -> Probe:
     counted = sum(totals) * inner
     error = scale * sqrt(spread**2 + counted * (1 - inner) / inner**2)
     text = sum(f.text_bytes for f in per_unit) / inner * scale
-    seconds_spread = sqrt(n) * float(np.std(seconds, ddof=1)) if 1 < n < len(plan.units) else sum(f.working for f in per_unit) / inner * (1 - inner) / max(1.0, sqrt(sum(f.probed for f in per_unit)))
+    seconds_spread = (
+        sqrt(n) * float(np.std(seconds, ddof=1))
+        if 1 < n < len(plan.units)
+        else sum(f.working for f in per_unit) / inner * (1 - inner) / max(1.0, sqrt(sum(f.probed for f in per_unit)))
+    )
     return Probe(
         share,
         n,
@@ -111,7 +117,7 @@ class _Found:
     documents: int = 0
     probed: int = 0
     text_bytes: int = 0
-    kept: dict[str, float] | Counter[str] = None  # type: ignore[assignment]  # set below
+    kept: Counter[str] = field(default_factory=Counter)
 
 
 def _chosen(plan: Plan, share: float) -> list[Unit]:
@@ -120,7 +126,7 @@ def _chosen(plan: Plan, share: float) -> list[Unit]:
 
 
 def _work(plan: Plan, unit: Unit, share: float, language: tasks.LanguageStep | None, measures: tuple[str, ...]) -> _Found:
-    found = _Found(kept=Counter())
+    found = _Found()
     source, stages = plan.sources[unit.source], plan.steps[0].stages
     start = time.perf_counter()
     for batch in read(source, unit):

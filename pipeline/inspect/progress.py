@@ -29,7 +29,14 @@ class Shown(Progress):
 
     def __enter__(self) -> "Shown":
         if self.console.is_terminal:
-            columns = [TextColumn("{task.description:<28}"), BarColumn(bar_width=24), MofNCompleteColumn(), TextColumn("{task.fields[rates]}"), TimeElapsedColumn(), TimeRemainingColumn()]
+            columns = [
+                TextColumn("{task.description:<28}"),
+                BarColumn(bar_width=24),
+                MofNCompleteColumn(),
+                TextColumn("{task.fields[rates]}"),
+                TimeElapsedColumn(),
+                TimeRemainingColumn(),
+            ]
             self.bars = Bars(*columns, console=self.console, transient=False)
             self.bars.start()
         return self

@@ -8,13 +8,12 @@ first use (some 20 s for everything); `warm()` does that ahead of time, so that 
 import hashlib
 import importlib
 import os
-import pkgutil
 import sys
 import tempfile
 from pathlib import Path
 
 
-def _cache_folder() -> str:
+def _folder_of_this_code() -> str:
     """The folder of compiled kernels that belongs to exactly this code on exactly this processor."""
     import llvmlite.binding  # not numba: that one reads the folder's name when it is imported
 
@@ -33,12 +32,22 @@ def _cache_folder() -> str:
 
 
 if "NUMBA_CACHE_DIR" not in os.environ:
-    os.environ["NUMBA_CACHE_DIR"] = _cache_folder()
+    os.environ["NUMBA_CACHE_DIR"] = _folder_of_this_code()
     if "numba" in sys.modules:  # somebody was faster: numba has read its settings already
         sys.modules["numba"].config.CACHE_DIR = os.environ["NUMBA_CACHE_DIR"]
 
 
+def cache_folder() -> str:
+    """Where this process's compiled kernels are kept."""
+    return os.environ["NUMBA_CACHE_DIR"]
+
+
+def modules() -> list[str]:
+    """The modules of this folder that have something to compile: those with a `warm()`."""
+    return sorted(f.stem for f in Path(__file__).parent.glob("*.py") if f.stem != "__init__" and "\ndef warm(" in f.read_text(encoding="utf-8"))
+
+
 def warm() -> None:
-    """Compile or load every kernel once: calls `warm()` of each module of this folder that has one."""
-    for module in sorted(m.name for m in pkgutil.iter_modules(__path__)):
-        getattr(importlib.import_module(f"{__name__}.{module}"), "warm", lambda: None)()
+    """Compile or load every kernel once, in this process."""
+    for name in modules():
+        importlib.import_module(f"{__name__}.{name}").warm()

@@ -6,15 +6,16 @@
 
 These are the published expressions, flaws included ("0x41, 0x42" with a space after the comma is no match for the second;
 "\\x41" at the start loses its first escape). `tests/twins/encoded.py` runs them with `re`. Also here: whether the first five
-lines say that the file was generated.
+lines say that the file was generated. Cost: prose is skipped some ten bytes at a time, since a match of the first needs 64
+bytes of one kind, of the second 23, of the third 48.
 """
 
 import numpy as np
 from numba import njit
 
-from pipeline.kernels import tables
-from pipeline.kernels.tables import CLASS_MASK, SPACE, WORD, HAN
-from pipeline.kernels.utf8 import decode
+from pipeline.kernels import raw, tables
+from pipeline.kernels.tables import CLASS_MASK, HAN, MARK, SPACE, WORD
+from pipeline.kernels.utf8 import decode, longest_text
 
 ENCODED = ("encoded_characters", "longest_encoded_run", "generated")
 
@@ -30,14 +31,41 @@ GENERATED = (
 )
 GENERATED_LINES = 5
 
-_BASE64 = np.zeros(128, np.bool_)
-_BASE64[[ord(c) for c in "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+/\n="]] = True
+_BASE64, _HEXADECIMAL, _ESCAPES = 1, 2, 4  # which runs a byte may stand in
+_SHORTEST_BASE64, _SHORTEST_HEXADECIMAL, _SHORTEST_ESCAPES = 64, 23, 48
+_BYTE = np.zeros(256, np.uint8)
+_BYTE[[ord(c) for c in "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+/\n="]] |= _BASE64
+_BYTE[[ord(c) for c in "0123456789abcdefABCDEFx\\, \t\n\x0b\x0c\r\x1c\x1d\x1e\x1f"]] |= _HEXADECIMAL
+_BYTE[[*range(0x80, 0xC0), 0xC2, 0xE1, 0xE2, 0xE3]] |= _HEXADECIMAL  # the bytes of whitespace beyond ASCII
+_BYTE[[ord(c) for c in "0123456789abcdefABCDEFu\\"]] |= _ESCAPES
 _HEX = np.zeros(128, np.bool_)
 _HEX[[ord(c) for c in "0123456789abcdefABCDEF"]] = True
-_PHRASE = np.zeros((len(GENERATED), max(len(p) for p in GENERATED)), np.uint32)
-_PHRASE_LENGTH = np.array([len(p) for p in GENERATED], np.int64)
+
+_GENERATED, _GENERATED_SKIP = raw.phrase("generated")  # all phrases hold it
+_PHRASES = np.zeros((len(GENERATED), max(len(p) for p in GENERATED)), np.uint8)
+_PHRASE_SIZE = np.array([len(p) for p in GENERATED], np.int64)
+_PHRASE_LEAD = np.array([p.index("generated") for p in GENERATED], np.int64)
 for _row, _text in enumerate(GENERATED):
-    _PHRASE[_row, : len(_text)] = [ord(c) for c in _text]
+    _PHRASES[_row, : len(_text)] = [ord(c) for c in _text]
+
+
+@njit(cache=True, nogil=True)
+def _next_run(data: np.ndarray, start: int, stop: int, kind: int, shortest: int) -> tuple[int, int]:
+    """The next longest stretch of bytes of a kind, if at least `shortest`; (stop, stop) where there is none.
+
+    Looks at the last byte that a run from `start` would need, and from there back: most bytes are never looked at.
+    """
+    while start + shortest <= stop:
+        k = start + shortest - 1
+        while k >= start and _BYTE[data[k]] & kind:
+            k -= 1
+        if k < start:
+            k = start + shortest
+            while k < stop and _BYTE[data[k]] & kind:
+                k += 1
+            return start, k
+        start = k + 1
+    return stop, stop
 
 
 @njit(cache=True, nogil=True)
@@ -48,18 +76,21 @@ def _is_hex(c: int) -> bool:
 @njit(cache=True, nogil=True)
 def _is_w(cp: np.ndarray, prop: np.ndarray, i: int, n: int) -> bool:
     r"""What `re` calls \w, at place i; nothing is outside the text."""
-    return 0 <= i < n and (prop[i] & WORD != 0 or prop[i] & CLASS_MASK == HAN or cp[i] == 95)
+    if i < 0 or i >= n:
+        return False
+    c = prop[i] & CLASS_MASK
+    return c == HAN or cp[i] == 95 or (prop[i] & WORD != 0 and c != MARK)
 
 
 @njit(cache=True, nogil=True)
-def _hex_end(cp: np.ndarray, prop: np.ndarray, i: int, n: int) -> int:
+def _hexadecimal_end(cp: np.ndarray, prop: np.ndarray, i: int, n: int) -> int:
     """One past a match of the second expression at `i`, or -1."""
     items = 0
     while True:
         k = i
         if _is_w(cp, prop, k - 1, n) == _is_w(cp, prop, k, n):
             break
-        if k + 1 < n and ((cp[k] == 48 and cp[k + 1] == 120) or (cp[k] == 92 and cp[k + 1] == 120)):
+        if k + 1 < n and (cp[k] == 48 or cp[k] == 92) and cp[k + 1] == 120:
             k += 2
         if k + 1 >= n or not _is_hex(cp[k]) or not _is_hex(cp[k + 1]):
             break
@@ -77,29 +108,39 @@ def _hex_end(cp: np.ndarray, prop: np.ndarray, i: int, n: int) -> int:
 
 
 @njit(cache=True, nogil=True)
-def _generated(cp: np.ndarray, n: int) -> bool:
+def _mark(inside: np.ndarray, start: int, stop: int) -> None:
+    for k in range(start, stop):
+        inside[k] = True
+
+
+@njit(cache=True, nogil=True)
+def _says_generated(data: np.ndarray, start: int, stop: int) -> bool:
+    """Whether one of GENERATED stands in the first lines. A phrase does not reach over a line's end, since none holds a break."""
+    k = start
     lines = 0
-    i = 0
-    while i < n and lines < GENERATED_LINES:
-        c = cp[i]
-        if c == 10 or (c == 13 and not (i + 1 < n and cp[i + 1] == 10)):
-            lines += 1
-        c |= np.uint32(32) if 65 <= c <= 90 else np.uint32(0)
-        if c == 97 or c == 103 or c == 116 or c == 99 or c == 64:  # a g t c @: how the phrases begin
-            for row in range(_PHRASE.shape[0]):
-                length = _PHRASE_LENGTH[row]
-                if i + length > n:
-                    continue
-                k = 0
-                while k < length:
-                    d = cp[i + k]
-                    d |= np.uint32(32) if 65 <= d <= 90 else np.uint32(0)
-                    if d != _PHRASE[row, k]:
-                        break
-                    k += 1
-                if k == length:
-                    return True
-        i += 1
+    found = raw.find(data, start, stop, _GENERATED, _GENERATED_SKIP)
+    while found >= 0:
+        while k < found:
+            if data[k] == 10 or (data[k] == 13 and not (k + 1 < stop and data[k + 1] == 10)):
+                lines += 1
+                if lines == GENERATED_LINES:
+                    return False
+            k += 1
+        for row in range(_PHRASES.shape[0]):
+            a = found - _PHRASE_LEAD[row]
+            if a < start or a + _PHRASE_SIZE[row] > stop:
+                continue
+            j = 0
+            while j < _PHRASE_SIZE[row]:
+                byte = data[a + j]
+                if 65 <= byte <= 90:
+                    byte |= np.uint8(32)
+                if byte != _PHRASES[row, j]:
+                    break
+                j += 1
+            if j == _PHRASE_SIZE[row]:
+                return True
+        found = raw.find(data, found + 1, stop, _GENERATED, _GENERATED_SKIP)
     return False
 
 
@@ -108,52 +149,72 @@ def scan(data: np.ndarray, offsets: np.ndarray, table: np.ndarray) -> np.ndarray
     """Characters in encoded runs, the longest run, and whether the text says that it was generated. (texts, 3) int64"""
     texts = offsets.size - 1
     out = np.zeros((texts, len(ENCODED)), np.int64)
-    longest = 0
+    size = longest_text(offsets)
+    cp = np.empty(size, np.uint32)
+    prop = np.empty(size, np.uint16)
+    at = np.empty(size, np.uint32)
+    special = np.empty(size, np.uint32)
+    inside = np.zeros(size, np.bool_)  # bytes of this text in a run; all false between texts
     for t in range(texts):
-        longest = max(longest, offsets[t + 1] - offsets[t])
-    cp = np.empty(longest, np.uint32)
-    prop = np.empty(longest, np.uint16)
-    inside = np.empty(longest, np.bool_)
-    for t in range(texts):
-        n = decode(data, offsets[t], offsets[t + 1], table, cp, prop)
-        inside[:n] = False
-        most = 0
-        i = 0
-        while i < n:  # base64
-            start = i
-            while i < n and cp[i] < 128 and _BASE64[cp[i]]:
+        start = offsets[t]
+        stop = offsets[t + 1]
+        longest = 0
+        found = False
+        a, b = _next_run(data, start, stop, _BASE64, _SHORTEST_BASE64)
+        while a < stop:
+            found = True
+            _mark(inside, a - start, b - start)
+            longest = max(longest, b - a)
+            a, b = _next_run(data, b, stop, _BASE64, _SHORTEST_BASE64)
+        a, b = _next_run(data, start, stop, _HEXADECIMAL, _SHORTEST_HEXADECIMAL)
+        while a < stop:
+            # A match lies within the run; what stands right before and after it matters for \b.
+            left = a
+            while left > start:
+                left -= 1
+                if data[left] & 0xC0 != 0x80:
+                    break
+            right = min(b + 4, stop)
+            n, _ = decode(data, left, right, table, cp, prop, at, special)
+            i = 0
+            while i < n:
+                if cp[i] == 92 or _is_hex(cp[i]):
+                    end = _hexadecimal_end(cp, prop, i, n)
+                    if end > 0:
+                        found = True
+                        _mark(inside, left + np.int64(at[i]) - start, left + np.int64(at[end]) - start)
+                        longest = max(longest, end - i)
+                        i = end
+                        continue
                 i += 1
-            if i - start >= 64:
-                inside[start:i] = True
-                most = max(most, i - start)
-            i += 1
-        i = 0
-        while i < n:  # hexadecimal
-            c = cp[i]
-            if c == 92 or _is_hex(c):
-                stop = _hex_end(cp, prop, i, n)
-                if stop > 0:
-                    inside[i:stop] = True
-                    most = max(most, stop - i)
-                    i = stop
-                    continue
-            i += 1
-        i = 0
-        while i + 48 <= n:  # \uXXXX
-            start = i
-            while i + 6 <= n and cp[i] == 92 and cp[i + 1] == 117 and _is_hex(cp[i + 2]) and _is_hex(cp[i + 3]) and _is_hex(cp[i + 4]) and _is_hex(cp[i + 5]):
-                i += 6
-            if i - start >= 48:
-                inside[start:i] = True
-                most = max(most, i - start)
-            elif i == start:
-                i += 1
-        total = 0
-        for k in range(n):
-            total += inside[k]
-        out[t, 0] = total
-        out[t, 1] = most
-        out[t, 2] = _generated(cp, n)
+            a, b = _next_run(data, b, stop, _HEXADECIMAL, _SHORTEST_HEXADECIMAL)
+        a, b = _next_run(data, start, stop, _ESCAPES, _SHORTEST_ESCAPES)
+        while a < stop:
+            i = a
+            while i + 48 <= b:
+                k = i
+                while (
+                    k + 6 <= b
+                    and data[k] == 92
+                    and data[k + 1] == 117
+                    and _is_hex(data[k + 2])
+                    and _is_hex(data[k + 3])
+                    and _is_hex(data[k + 4])
+                    and _is_hex(data[k + 5])
+                ):
+                    k += 6
+                if k - i >= 48:
+                    found = True
+                    _mark(inside, i - start, k - start)
+                    longest = max(longest, k - i)
+                i = max(k, i + 1)
+            a, b = _next_run(data, b, stop, _ESCAPES, _SHORTEST_ESCAPES)
+        if found:
+            for k in range(stop - start):
+                out[t, 0] += inside[k] and data[start + k] & 0xC0 != 0x80
+                inside[k] = False
+            out[t, 1] = longest
+        out[t, 2] = _says_generated(data, start, stop)
     return out
 
 

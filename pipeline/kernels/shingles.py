@@ -308,7 +308,7 @@ def _densify(bins: np.ndarray, probes: np.ndarray, ranks: np.ndarray, filled: np
         if bins[i] != EMPTY:
             filled[n] = i
             n += 1
-    if n == BINS or n == 0:
+    if n in (BINS, 0):
         return
     if n > 8:  # walk: some BINS / n steps a bin
         empty = np.ones(BINS, np.bool_)
@@ -393,7 +393,7 @@ def _folded_key(data: np.ndarray, at: int, stop: int, entries: np.ndarray, expan
             entry = expansions[place]
         while True:
             kind = entry >> _CLASS_SHIFT
-            if kind != SPACE and kind != DROPPED:
+            if kind not in (SPACE, DROPPED):
                 c = np.uint64(entry & _POINT_MASK)
                 a = (a ^ c) * _K1
                 b = (b ^ c) * _K3

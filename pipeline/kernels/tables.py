@@ -19,19 +19,23 @@ CLASS_MASK = 0xF
 # Flags above the class.
 UPPER = 0x10
 LOWER = 0x20
-WORD = 0x40  # begins and continues a word: letters but Han, digits, other numbers
-JOINER = 0x80  # continues a word when another word character follows: don’t, well-known, snake_case
+WORD = 0x40  # stands in a word: letters but Han, digits, other numbers, marks
+JOINER = 0x80  # stands between two of those in one word: don’t, well-known, snake_case
 TERMINAL = 0x100  # may end a line of prose
 SENTENCE = 0x200  # may end a sentence
 CLOSER = 0x400  # closing quote or bracket, which may follow a terminal mark
-BULLET = 0x800
+SEPARATOR = 0x800  # stands between two digits in one word: 3.14, 1,000
 CHINESE_STOP = 0x1000
 ALPHABETIC = 0x2000  # Latin, Han and other letters
+SPECIAL = 0x4000  # decode lists where these stand: line breaks, what may end a sentence, what may open a span
+DECIMAL = 0x8000  # digits
 
 JOINERS = "'’-‐‑_\u00ad\u200c\u200d"  # the last three: soft hyphen and the zero-width (non-)joiners
+SEPARATORS = ".,"
 TERMINALS = ".!?。！？；…．｡‼⁇⁈⁉؟۔।॥"
 SENTENCE_ENDS = ".!?。！？｡؟۔।॥"
 CLOSERS = "\"'”’)]}）】」』》〉›»｝］〕＂＇"
+SPECIALS = "\n\r【】…:`~$\\]" + SENTENCE_ENDS
 # Gopher says "bullet point"; datatrove takes • and -, RedPajama-V2 and MAP-NEO the geometric ones. An asterisk or a plus counts
 # only with a space after it (**bold**), which the kernel looks after.
 BULLETS = "•-‣◦●○■□▪▫▶◀◆◇·–➢※*+"
@@ -58,14 +62,16 @@ def properties() -> np.ndarray:
     start, value, _ = _classes()
     table = np.repeat(value, np.diff(np.append(start, CODE_POINTS))).astype(np.uint16)
     kind = table & CLASS_MASK
-    table[np.isin(kind, (LATIN, LETTER, DIGIT, NUMBER))] |= WORD
+    table[np.isin(kind, (LATIN, LETTER, DIGIT, NUMBER, MARK))] |= WORD
     table[np.isin(kind, (LATIN, LETTER, HAN))] |= ALPHABETIC
+    table[kind == DIGIT] |= DECIMAL
     for marks, flag in (
         (JOINERS, JOINER),
         (TERMINALS, TERMINAL),
         (SENTENCE_ENDS, SENTENCE),
         (CLOSERS, CLOSER),
-        (BULLETS, BULLET),
+        (SEPARATORS, SEPARATOR),
+        (SPECIALS, SPECIAL),
         (CHINESE_STOPS, CHINESE_STOP),
     ):
         table[[ord(mark) for mark in marks]] |= flag

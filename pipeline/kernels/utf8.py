@@ -16,18 +16,16 @@ all is `tests/twins/utf8.py`.
 import numpy as np
 from numba import njit
 
-from pipeline.kernels import tables
+from pipeline.kernels import raw, tables
 from pipeline.kernels.spans import CODE, PROSE, TEX, URL, find_spans
 from pipeline.kernels.tables import (
     ALPHABETIC,
-    BULLET,
     CHINESE_STOP,
     CLASS_MASK,
     CLOSER,
     CODE_POINTS,
     DIGIT,
     HAN,
-    JOINER,
     LATIN,
     LETTER,
     LOWER,
@@ -105,7 +103,6 @@ COUNTS = (
     "short_lines",
     "short_line_characters",
 )
-_INDEX = {name: i for i, name in enumerate(COUNTS)}
 (
     BYTES,
     CHARACTERS,
@@ -176,219 +173,291 @@ _READ_MORE_LAST = np.unique(_READ_MORE[:, 0])
 _READ_MORE_TAIL = np.array(sorted(ord(c) for c in READ_MORE_TAIL), np.uint32)
 
 _N_LOG_N = np.append(0.0, np.arange(1, 1024) * np.log(np.arange(1, 1024)))
-_LOREM = np.array([ord(c) for c in "lorem ipsum"], np.uint32)
-_STOPS = np.array(sorted(int.from_bytes(w.encode(), "big") for w in tables.ENGLISH_STOPS), np.uint32)
+_BULLETS = np.array(sorted(ord(c) for c in tables.BULLETS), np.uint32)
+_LOREM, _LOREM_SKIP = raw.phrase("lorem ipsum")
+
+# Stop words, found by one multiplication: the table holds each word's bytes where a multiplier, sought once, puts them apart.
+_STOP_KEYS = np.zeros(64, np.uint64)
+_STOP_BITS = np.zeros(64, np.uint64)
+_STOP_SHIFT = np.uint64(58)
+
+
+def _spread_stop_words() -> np.uint64:
+    words = [int.from_bytes(word.encode().ljust(8), "little") for word in tables.ENGLISH_STOPS]
+    for multiplier in range(0x9E3779B97F4A7C15, 1 << 64, 2):
+        places = [(word * multiplier % (1 << 64)) >> 58 for word in words]
+        if len(set(places)) == len(words):
+            _STOP_KEYS[places] = words
+            _STOP_BITS[places] = [1 << k for k in range(len(words))]
+            return np.uint64(multiplier)
+    raise AssertionError("no multiplier")
+
+
+_STOP_MULTIPLIER = _spread_stop_words()
+_ASCII_LOWER = np.uint64(0x2020202020202020)
+
+# uint64 throughout the hottest loops: a signed index costs a test for negative ones, and uint64 with a plain int makes a float.
+_0 = np.uint64(0)
+_1 = np.uint64(1)
+_2 = np.uint64(2)
+_3 = np.uint64(3)
+_4 = np.uint64(4)
+_8 = np.uint64(8)
+_HIGH_BITS = np.uint64(0x8080808080808080)
+_SPECIAL_SHIFT = np.uint16(14)
+_WORD_SHIFT = np.uint16(6)
+_JOINER_SHIFT = np.uint16(7)
+_SEPARATOR_SHIFT = np.uint16(11)
+_DECIMAL_SHIFT = np.uint16(15)
+_ONE_16 = np.uint16(1)
+_CLASS_16 = np.uint16(CLASS_MASK)
+_HAN_16 = np.uint16(HAN)
 
 
 @njit(cache=True, nogil=True)
-def decode(data: np.ndarray, start: int, stop: int, table: np.ndarray, cp: np.ndarray, prop: np.ndarray) -> int:
-    """Write the code points of the UTF-8 bytes `data[start:stop]` and their properties; returns how many.
+def decode(
+    data: np.ndarray,
+    start: int,
+    stop: int,
+    table: np.ndarray,
+    cp: np.ndarray,
+    prop: np.ndarray,
+    at: np.ndarray,
+    special: np.ndarray,
+) -> tuple[int, int]:
+    """Write each code point of the UTF-8 bytes `data[start:stop]`, its properties, the byte (from `start`) where it begins,
+    and the list of those flagged SPECIAL; returns how many code points, and how many special ones.
 
-    Bytes that are no UTF-8 cannot come in an Arrow string; should they, a cut sequence is U+FFFD and nothing is read outside.
+    One more entry ends the first three: no properties, and the number of bytes. Bytes that are no UTF-8 cannot come in an
+    Arrow string; should they, each that fits nowhere is U+FFFD, and nothing is read outside.
     """
-    i = start
-    n = 0
-    while i < stop:
+    i = np.uint64(start)
+    begin = i
+    end = np.uint64(stop)
+    n = _0
+    s = _0
+    while i < end:
+        while i + _8 <= end and raw.load_8(data, i) & _HIGH_BITS == _0:
+            for k in range(8):
+                u = np.uint64(k)
+                lead = data[i + u]
+                p = table[np.uint64(lead)]
+                cp[n + u] = lead
+                prop[n + u] = p
+                at[n + u] = i + u - begin
+                special[s] = n + u
+                s += np.uint64(p >> _SPECIAL_SHIFT & _ONE_16)
+            i += _8
+            n += _8
+        if i >= end:
+            break
         lead = data[i]
+        at[n] = i - begin
         if lead < 0x80:
-            cp[n] = lead
-            prop[n] = table[lead]
-            n += 1
-            i += 1
-            continue
-        if lead >= 0xE0 and lead < 0xF0 and i + 2 < stop:
-            c = (np.uint32(lead & 0x0F) << 12) | (np.uint32(data[i + 1] & 0x3F) << 6) | np.uint32(data[i + 2] & 0x3F)
-            i += 3
-        elif lead >= 0xC0 and lead < 0xE0 and i + 1 < stop:
-            c = (np.uint32(lead & 0x1F) << 6) | np.uint32(data[i + 1] & 0x3F)
-            i += 2
-        elif lead >= 0xF0 and i + 3 < stop:
+            c = np.uint32(lead)
+            i += _1
+        elif lead >= 0xE0 and lead < 0xF0 and i + _2 < end:
             c = (
-                (np.uint32(lead & 0x07) << 18)
-                | (np.uint32(data[i + 1] & 0x3F) << 12)
-                | (np.uint32(data[i + 2] & 0x3F) << 6)
-                | np.uint32(data[i + 3] & 0x3F)
+                (np.uint32(lead & 0x0F) << np.uint32(12))
+                | (np.uint32(data[i + _1] & 0x3F) << np.uint32(6))
+                | np.uint32(data[i + _2] & 0x3F)
             )
-            i += 4
+            i += _3
+        elif lead >= 0xC0 and lead < 0xE0 and i + _1 < end:
+            c = (np.uint32(lead & 0x1F) << np.uint32(6)) | np.uint32(data[i + _1] & 0x3F)
+            i += _2
+        elif lead >= 0xF0 and i + _3 < end:
+            c = (
+                (np.uint32(lead & 0x07) << np.uint32(18))
+                | (np.uint32(data[i + _1] & 0x3F) << np.uint32(12))
+                | (np.uint32(data[i + _2] & 0x3F) << np.uint32(6))
+                | np.uint32(data[i + _3] & 0x3F)
+            )
+            i += _4
             if c > 0x10FFFF:
                 c = np.uint32(0xFFFD)
         else:
             c = np.uint32(0xFFFD)
-            i += 1
+            i += _1
+        p = table[np.uint64(c)]
         cp[n] = c
-        prop[n] = table[c]
-        n += 1
-    return n
+        prop[n] = p
+        special[s] = n
+        s += np.uint64(p >> _SPECIAL_SHIFT & _ONE_16)
+        n += _1
+    cp[n] = 0
+    prop[n] = 0
+    at[n] = end - begin
+    return np.int64(n), np.int64(s)
 
 
 @njit(cache=True, nogil=True)
-def find_words(cp: np.ndarray, prop: np.ndarray, n: int, first: np.ndarray, last: np.ndarray, alphabetic: np.ndarray) -> int:
-    """Write where each word starts and stops, and whether it holds a letter; returns how many there are."""
-    w = 0
-    i = 0
-    while i < n:
+def find_words(prop: np.ndarray, n: int, marks: bool, inside: np.ndarray, first: np.ndarray, last: np.ndarray) -> int:
+    """Write where each word begins and ends (one past it); returns how many there are. `marks` says whether any class is MARK.
+
+    Without a branch: first whether each code point stands in a word (bit 0) or is a Han character (bit 1), then the edges.
+    """
+    if n == 0:
+        return 0
+    p = prop[0]
+    inside[0] = (p >> _WORD_SHIFT & _ONE_16) | np.uint16((p & _CLASS_16) == _HAN_16) << _ONE_16
+    for i in range(1, n):
         p = prop[i]
-        if p & WORD:
-            first[w] = i
-            seen = p
-            i += 1
-            while i < n:
-                p = prop[i]
-                if p & WORD or p & CLASS_MASK == MARK:
-                    seen |= p
-                    i += 1
-                elif i + 1 < n and prop[i + 1] & WORD and (
-                    p & JOINER
-                    or (
-                        (cp[i] == 46 or cp[i] == 44)
-                        and prop[i - 1] & CLASS_MASK == DIGIT
-                        and prop[i + 1] & CLASS_MASK == DIGIT
-                    )
-                ):
-                    i += 1
-                else:
-                    break
-            last[w] = i
-            alphabetic[w] = (seen & ALPHABETIC) != 0
-            w += 1
-        elif p & CLASS_MASK == HAN:
-            first[w] = i
-            i += 1
-            while i < n and prop[i] & CLASS_MASK == MARK:
-                i += 1
-            last[w] = i
-            alphabetic[w] = True
-            w += 1
-        else:
-            i += 1
-    return w
+        before = prop[i - 1]
+        after = prop[i + 1]
+        joined = p >> _JOINER_SHIFT & before >> _WORD_SHIFT & after >> _WORD_SHIFT
+        separated = p >> _SEPARATOR_SHIFT & before >> _DECIMAL_SHIFT & after >> _DECIMAL_SHIFT
+        inside[i] = ((p >> _WORD_SHIFT | joined | separated) & _ONE_16) | np.uint16((p & _CLASS_16) == _HAN_16) << _ONE_16
+    starts = _0
+    stops = _0
+    previous = _0
+    for i in range(n):
+        now = np.uint64(inside[i])
+        first[starts] = i
+        starts += (now & ~previous | now >> _1) & _1
+        last[stops] = i
+        stops += (previous & ~now | previous >> _1) & _1
+        previous = now
+    last[stops] = n
+    words = np.int64(starts)
+    if marks:  # a word does not begin with a mark, and marks alone are none
+        kept = 0
+        for w in range(words):
+            a = first[w]
+            b = last[w]
+            while a < b and prop[a] & CLASS_MASK == MARK:
+                a += np.uint32(1)
+            if a < b:
+                first[kept] = a
+                last[kept] = b
+                kept += 1
+        words = kept
+    return words
 
 
 @njit(cache=True, nogil=True)
-def _count_characters(cp: np.ndarray, prop: np.ndarray, kind: np.ndarray, n: int, table: np.ndarray, histogram: np.ndarray, seen: np.ndarray, out: np.ndarray) -> float:
+def _count_characters(
+    cp: np.ndarray,
+    kind: np.ndarray,
+    spans: bool,
+    n: int,
+    table: np.ndarray,
+    histogram: np.ndarray,
+    seen: np.ndarray,
+    out: np.ndarray,
+) -> float:
     """Characters by class, for the text and for its prose; returns the entropy of the prose's characters, in nats.
 
     `histogram` (2 x code points) is all zero before and after.
     """
-    distinct = 0
-    for i in range(n):
-        k = np.int64(cp[i])
-        if kind[i] != PROSE:
-            k += CODE_POINTS
-        if histogram[k] == 0:
+    distinct = _0
+    if spans:
+        for i in range(n):
+            k = np.uint64(cp[i]) + np.uint64(CODE_POINTS) * np.uint64(kind[i] != PROSE)
             seen[distinct] = k
-            distinct += 1
-        histogram[k] += 1
-    by_class = np.zeros((2, 16), np.int64)
+            count = histogram[k]
+            distinct += np.uint64(count == 0)
+            histogram[k] = count + 1
+    else:
+        for i in range(n):
+            k = np.uint64(cp[i])
+            seen[distinct] = k
+            count = histogram[k]
+            distinct += np.uint64(count == 0)
+            histogram[k] = count + 1
+    whole = np.zeros(16, np.int64)
+    prose = np.zeros(16, np.int64)
+    upper = 0
+    lower = 0
+    stops = 0
+    different = 0
     total = 0.0
-    prose = 0
-    for d in range(distinct):
-        k = seen[d]
+    for d in range(np.int64(distinct)):
+        k = np.int64(seen[d])
         count = np.int64(histogram[k])
-        in_span = 0
-        if k >= CODE_POINTS:
-            in_span = 1
+        in_span = k >= CODE_POINTS
+        if in_span:
             k -= CODE_POINTS
         p = table[k]
         c = p & CLASS_MASK
-        by_class[in_span, c] += count
-        if p & UPPER:
-            out[C_UPPERCASE] += count
-        elif p & LOWER:
-            out[C_LOWERCASE] += count
-        if k == 0x23 or k == 0xFF03:
-            out[C_HASHES] += count
-            if not in_span:
-                out[P_HASHES] += count
-        elif k == 0x7B:
-            out[C_CURLY] += count
-        elif k == 0xFFFD:
-            out[C_REPLACEMENT] += count
-        if p & CHINESE_STOP and not (in_span and histogram[k]):  # once, though it stands in prose and in a span
-            out[C_CHINESE_STOPS] += 1
-        if not in_span and c != SPACE:
-            prose += count
-            out[P_DISTINCT] += 1
-            total += _N_LOG_N[count] if count < _N_LOG_N.size else count * np.log(count)
-    for d in range(distinct):
+        whole[c] += count
+        upper += count * (p >> 4 & 1)
+        lower += count * (p >> 5 & 1)
+        stops += (p >> 12 & 1) * (not (in_span and histogram[k] > 0))  # once, though it stands in prose and in a span
+        if not in_span:
+            prose[c] += count
+            if c != SPACE:
+                different += 1
+                total += _N_LOG_N[count] if count < _N_LOG_N.size else count * np.log(count)
+    out[C_HASHES] = histogram[0x23] + histogram[0xFF03] + histogram[CODE_POINTS + 0x23] + histogram[CODE_POINTS + 0xFF03]
+    out[P_HASHES] = histogram[0x23] + histogram[0xFF03]
+    out[C_CURLY] = histogram[0x7B] + histogram[CODE_POINTS + 0x7B]
+    out[C_REPLACEMENT] = histogram[0xFFFD] + histogram[CODE_POINTS + 0xFFFD]
+    for d in range(np.int64(distinct)):
         histogram[seen[d]] = 0
     out[CHARACTERS] = n
-    out[C_WHITESPACE] = by_class[0, SPACE] + by_class[1, SPACE]
-    out[C_LATIN] = by_class[0, LATIN] + by_class[1, LATIN]
-    out[C_HAN] = by_class[0, HAN] + by_class[1, HAN]
-    out[C_OTHER_LETTERS] = by_class[0, LETTER] + by_class[1, LETTER]
-    out[C_DIGITS] = by_class[0, DIGIT] + by_class[1, DIGIT]
-    out[C_NUMBERS] = by_class[0, NUMBER] + by_class[1, NUMBER]
-    out[C_MARKS] = by_class[0, MARK] + by_class[1, MARK]
-    out[C_PUNCTUATION] = by_class[0, PUNCTUATION] + by_class[1, PUNCTUATION]
-    out[C_SYMBOLS] = by_class[0, SYMBOL] + by_class[1, SYMBOL]
-    out[C_OTHER] = by_class[0, OTHER] + by_class[1, OTHER]
-    out[P_ALL] = prose
-    out[P_LATIN] = by_class[0, LATIN]
-    out[P_HAN] = by_class[0, HAN]
-    out[P_LETTERS] = by_class[0, LATIN] + by_class[0, HAN] + by_class[0, LETTER]
-    out[P_DIGITS] = by_class[0, DIGIT]
-    out[P_PUNCTUATION] = by_class[0, PUNCTUATION]
-    out[P_SYMBOLS] = by_class[0, SYMBOL]
-    if prose == 0:
+    out[C_UPPERCASE] = upper
+    out[C_LOWERCASE] = lower
+    out[C_CHINESE_STOPS] = stops
+    out[C_WHITESPACE] = whole[SPACE]
+    out[C_LATIN] = whole[LATIN]
+    out[C_HAN] = whole[HAN]
+    out[C_OTHER_LETTERS] = whole[LETTER]
+    out[C_DIGITS] = whole[DIGIT]
+    out[C_NUMBERS] = whole[NUMBER]
+    out[C_MARKS] = whole[MARK]
+    out[C_PUNCTUATION] = whole[PUNCTUATION]
+    out[C_SYMBOLS] = whole[SYMBOL]
+    out[C_OTHER] = whole[OTHER]
+    characters = prose.sum() - prose[SPACE]
+    out[P_ALL] = characters
+    out[P_LATIN] = prose[LATIN]
+    out[P_HAN] = prose[HAN]
+    out[P_LETTERS] = prose[LATIN] + prose[HAN] + prose[LETTER]
+    out[P_DIGITS] = prose[DIGIT]
+    out[P_PUNCTUATION] = prose[PUNCTUATION]
+    out[P_SYMBOLS] = prose[SYMBOL]
+    out[P_DISTINCT] = different
+    if characters == 0:
         return 0.0
-    return max(0.0, np.log(prose) - total / prose)
+    return max(0.0, np.log(characters) - total / characters)
 
 
 @njit(cache=True, nogil=True)
-def _is_sentence_end(cp: np.ndarray, prop: np.ndarray, start: int, stop: int, lower_follows: bool) -> bool:
-    """Whether a sentence ends in the gap between two words."""
-    for i in range(start, stop):
-        if prop[i] & SENTENCE:
-            if cp[i] > 127:
-                return True
-            k = i + 1
-            while k < stop and prop[k] & (SENTENCE | CLOSER):
-                k += 1
-            if k < stop and prop[k] & CLASS_MASK == SPACE and not lower_follows:
-                return True
-    return False
-
-
-@njit(cache=True, nogil=True)
-def _count_words(cp: np.ndarray, prop: np.ndarray, n: int, words: int, first: np.ndarray, last: np.ndarray, alphabetic: np.ndarray, out: np.ndarray) -> None:
-    """What is counted in words: lengths, letters, stop words, sentences."""
+def _count_words(data: np.ndarray, start: int, cp: np.ndarray, prop: np.ndarray, at: np.ndarray, words: int, first: np.ndarray, last: np.ndarray, out: np.ndarray) -> None:
+    """What is counted in words: lengths, letters, stop words."""
     characters = 0
     letters = 0
     long_characters = 0
     longest = 0
     hexadecimal = 0
-    stops = 0  # one bit a stop word
-    sentences = 0
+    stops = _0  # one bit a stop word
     for w in range(words):
-        a = first[w]
-        b = last[w]
+        a = np.int64(first[w])
+        b = np.int64(last[w])
         length = b - a
         characters += length
-        letters += alphabetic[w]
-        if length > longest:
-            longest = length
+        longest = max(longest, length)
         if length > LONG_WORD:
             long_characters += length
-        if 2 <= length <= 4 and cp[a] < 128:
-            packed = np.uint32(0)
-            for k in range(a, b):
-                packed = (packed << np.uint32(8)) | (np.uint32(cp[k]) | np.uint32(32)) if cp[k] < 128 else np.uint32(0)
-            for s in range(_STOPS.size):
-                if packed == _STOPS[s]:
-                    stops |= 1 << s
-        if length > 2 and cp[a] == 48 and (cp[a + 1] | 32) == 120:
+        k = a
+        while k < b and not prop[k] & ALPHABETIC:
+            k += 1
+        letters += k < b
+        # In lower case, if it was ASCII; what lies behind the word becomes blanks, as in _STOP_KEYS.
+        key = raw.load(data, start + np.int64(at[a]), np.int64(at[b]) - np.int64(at[a])) | _ASCII_LOWER
+        place = key * _STOP_MULTIPLIER >> _STOP_SHIFT
+        stops |= _STOP_BITS[place] * np.uint64(_STOP_KEYS[place] == key)
+        if cp[a] == 48 and length > 2 and cp[a + 1] | 32 == 120:
             k = a + 2
-            while k < b and (48 <= cp[k] <= 57 or 97 <= (cp[k] | 32) <= 102):
+            while k < b and (48 <= cp[k] <= 57 or 97 <= cp[k] | 32 <= 102):
                 k += 1
             if k == b:
                 hexadecimal += length
-        if w + 1 == words or (first[w + 1] > b and _is_sentence_end(cp, prop, b, first[w + 1], prop[first[w + 1]] & LOWER != 0)):
-            sentences += 1
     distinct = 0
     while stops:
-        distinct += stops & 1
-        stops >>= 1
+        distinct += 1
+        stops &= stops - _1
     out[N_WORDS] = words
     out[N_WORD_CHARACTERS] = characters
     out[N_ALPHABETIC] = letters
@@ -396,20 +465,70 @@ def _count_words(cp: np.ndarray, prop: np.ndarray, n: int, words: int, first: np
     out[N_LONG_WORD_CHARACTERS] = long_characters
     out[N_LONGEST_WORD] = longest
     out[N_HEX_CHARACTERS] = hexadecimal
+
+
+@njit(cache=True, nogil=True)
+def _is_word(p: int) -> bool:
+    """Whether a code point with these properties makes a word on its own (a mark does not)."""
+    c = p & CLASS_MASK
+    return c == HAN or (p & WORD != 0 and c != MARK)
+
+
+@njit(cache=True, nogil=True)
+def _count_sentences(cp: np.ndarray, prop: np.ndarray, n: int, special: np.ndarray, specials: int, words: int, last: np.ndarray, out: np.ndarray) -> None:
+    """Sentences: 。！？ after a word end one; so do . ! ? before a blank, unless a lower-case letter comes next."""
+    sentences = 0
+    fresh = 0  # where the sentence began, or where no word is to be found before
+    for s in range(specials):
+        i = np.int64(special[s])
+        if i < fresh or not prop[i] & SENTENCE:
+            continue
+        k = i - 1
+        while k >= fresh and not _is_word(prop[k]):
+            k -= 1
+        if k < fresh:
+            fresh = i + 1
+            continue
+        k = i + 1
+        while k < n and prop[k] & (SENTENCE | CLOSER):
+            k += 1
+        if cp[i] < 128:
+            if k < n and prop[k] & CLASS_MASK != SPACE:
+                continue  # 3.14, e.g., example.com
+            follower = k
+            while follower < n and not _is_word(prop[follower]):
+                follower += 1
+            if follower < n and prop[follower] & LOWER:
+                continue  # cf. this
+        sentences += 1
+        fresh = k
+    if words and last[words - 1] > fresh:
+        sentences += 1
     out[N_SENTENCES] = sentences
 
 
 @njit(cache=True, nogil=True)
 def _ends_with_ellipsis(cp: np.ndarray, start: int, stop: int) -> bool:
-    if cp[stop - 1] == 0x2026:
+    c = cp[stop - 1]
+    if c == 0x2026:
         return True
-    return stop - start >= 3 and cp[stop - 1] == cp[stop - 2] == cp[stop - 3] and (cp[stop - 1] == 46 or cp[stop - 1] == 0x3002)
+    return (c == 46 or c == 0x3002) and stop - start >= 3 and cp[stop - 2] == c and cp[stop - 3] == c
+
+
+@njit(cache=True, nogil=True)
+def _is_any(c: int, these: np.ndarray) -> bool:
+    for k in range(these.size):
+        if these[k] == c:
+            return True
+    return False
 
 
 @njit(cache=True, nogil=True)
 def _ends_with_read_more(cp: np.ndarray, start: int, stop: int) -> bool:
-    while stop > start and np.any(_READ_MORE_TAIL == cp[stop - 1]):
+    while stop > start and _is_any(cp[stop - 1], _READ_MORE_TAIL):
         stop -= 1
+    if stop == start or not _is_any(cp[stop - 1], _READ_MORE_LAST):
+        return False
     for row in range(_READ_MORE.shape[0]):
         k = 0
         while k < _LONGEST and _READ_MORE[row, k] != 0 and stop - 1 - k >= start:
@@ -419,104 +538,159 @@ def _ends_with_read_more(cp: np.ndarray, start: int, stop: int) -> bool:
             if c != _READ_MORE[row, k]:
                 break
             k += 1
-        if k == _LONGEST or (k > 0 and _READ_MORE[row, k] == 0):
+        if k > 0 and (k == _LONGEST or _READ_MORE[row, k] == 0):
             return True
     return False
 
 
 @njit(cache=True, nogil=True)
-def _may_end_read_more(c: int) -> bool:
-    """Whether a line that ends with this character can end with a "read more" at all: keeps the search off most lines."""
-    return c == 101 or c == 69 or c == 0x5F00 or c == 0x591A or c == 0x6587 or c == 0x60C5 or c == 0x958B or c == 46 or c > 0x2000 and (c < 0x4E00 or c > 0x9FFF) or c == 187 or c == 93 or c == 41 or c == 62
+def next_break(cp: np.ndarray, n: int, special: np.ndarray, specials: int, s: int) -> int:
+    """The place in `special` of the next line break from `s` on, or `specials`. The \\r of \\r\\n is the break, the \\n is not."""
+    while s < specials:
+        i = np.int64(special[s])
+        if cp[i] == 13 or (cp[i] == 10 and (i == 0 or cp[i - 1] != 13)):
+            break
+        s += 1
+    return s
 
 
 @njit(cache=True, nogil=True)
-def _count_lines(cp: np.ndarray, prop: np.ndarray, kind: np.ndarray, n: int, out: np.ndarray) -> None:
-    """What is counted in lines and paragraphs, and newlines."""
+def strip(prop: np.ndarray, start: int, stop: int) -> tuple[int, int]:
+    """The stretch without the whitespace at its ends; start == stop where there is nothing else."""
+    while start < stop and prop[start] & CLASS_MASK == SPACE:
+        start += 1
+    while start < stop and prop[stop - 1] & CLASS_MASK == SPACE:
+        stop -= 1
+    return start, stop
+
+
+@njit(cache=True, nogil=True)
+def solid(prop: np.ndarray, start: int, stop: int) -> int:
+    """Characters but whitespace."""
+    total = 0
+    for k in range(start, stop):
+        total += prop[k] & CLASS_MASK != SPACE
+    return total
+
+
+@njit(cache=True, nogil=True)
+def _count_lines(cp: np.ndarray, prop: np.ndarray, kind: np.ndarray, n: int, special: np.ndarray, specials: int, out: np.ndarray) -> None:
+    """What is counted in lines and paragraphs, and line breaks."""
     start = 0
     in_paragraph = False
+    s = 0
     while start < n:
-        stop = start
-        first = -1
-        last = -1
-        solid = 0
-        while stop < n and cp[stop] != 10 and cp[stop] != 13:
-            if prop[stop] & CLASS_MASK != SPACE:
-                if first < 0:
-                    first = stop
-                last = stop
-                solid += 1
-            stop += 1
-        length = stop - start
+        s = next_break(cp, n, special, specials, s)
+        stop = np.int64(special[s]) if s < specials else n
         out[N_ALL_LINES] += 1
-        out[N_ALL_LINE_CHARACTERS] += length
-        if length > out[N_LONGEST_LINE]:
-            out[N_LONGEST_LINE] = length
-        if first < 0:
+        out[N_ALL_LINE_CHARACTERS] += stop - start
+        out[N_LONGEST_LINE] = max(out[N_LONGEST_LINE], stop - start)
+        a, b = strip(prop, start, stop)
+        if a == b:
             in_paragraph = False
         else:
-            if not in_paragraph:
-                out[N_PARAGRAPHS] += 1
-                in_paragraph = True
+            out[N_PARAGRAPHS] += not in_paragraph
+            in_paragraph = True
             out[N_LINES] += 1
-            out[N_LINE_CHARACTERS] += last + 1 - first
-            if last + 1 - first <= SHORT_LINE:
+            out[N_LINE_CHARACTERS] += b - a
+            if b - a <= SHORT_LINE:
                 out[N_SHORT] += 1
-                out[N_SHORT_CHARACTERS] += solid
-            if prop[first] & BULLET and (
-                (cp[first] != 42 and cp[first] != 43) or (first + 1 < n and prop[first + 1] & CLASS_MASK == SPACE)
-            ):
-                out[N_BULLETS] += 1
-            if _ends_with_ellipsis(cp, first, last + 1):
-                out[N_ELLIPSIS_LINES] += 1
-            if _may_end_read_more(cp[last]) and _ends_with_read_more(cp, first, last + 1):
-                out[N_READ_MORE] += 1
-            k = last
-            while k > first and prop[k] & CLOSER:
+                out[N_SHORT_CHARACTERS] += solid(prop, a, b)
+            c = prop[a] & CLASS_MASK
+            if (c == PUNCTUATION or c == SYMBOL) and _is_any(cp[a], _BULLETS):
+                spaced = a + 1 < n and prop[a + 1] & CLASS_MASK == SPACE
+                out[N_BULLETS] += spaced or not (cp[a] == 42 or cp[a] == 43)
+            out[N_ELLIPSIS_LINES] += _ends_with_ellipsis(cp, a, b)
+            out[N_READ_MORE] += _ends_with_read_more(cp, a, b)
+            k = b - 1
+            while k > a and prop[k] & CLOSER:
                 k -= 1
-            if prop[k] & TERMINAL:
-                out[N_TERMINAL] += 1
+            out[N_TERMINAL] += prop[k] & TERMINAL != 0
         if stop < n:
             out[N_NEWLINES] += 1
-            out[P_NEWLINES] += kind[stop] == PROSE
+            out[P_NEWLINES] += kind[stop] != CODE and kind[stop] != TEX
             if cp[stop] == 13 and stop + 1 < n and cp[stop + 1] == 10:
                 stop += 1
         start = stop + 1
+        s += 1
 
 
 @njit(cache=True, nogil=True)
-def _count_marks(cp: np.ndarray, prop: np.ndarray, kind: np.ndarray, n: int, out: np.ndarray) -> None:
-    """Ellipses, 【…】, lorem ipsum, and characters by kind of span."""
+def _count_marks(cp: np.ndarray, kind: np.ndarray, n: int, special: np.ndarray, specials: int, out: np.ndarray) -> None:
+    """Ellipses, and what stands between 【 and 】."""
     opened = -1
-    i = 0
-    while i < n:
+    for s in range(specials):
+        i = np.int64(special[s])
         c = cp[i]
-        out[N_URL] += kind[i] == URL
-        out[N_CODE] += kind[i] == CODE
-        out[N_TEX] += kind[i] == TEX
-        i += 1
-        if c == 10:
+        if c == 10 or c == 13:
             opened = -1
         elif c == 0x3010:
             opened = i
         elif c == 0x3011:
             if opened >= 0:
-                out[N_BRACKETED] += i - 1 - opened
+                out[N_BRACKETED] += i - opened - 1
             opened = -1
-        elif (c == 46 or c == 0x2026 or c == 0x3002) and (i == 1 or cp[i - 2] != c):
-            run = i
+        elif (c == 46 or c == 0x2026 or c == 0x3002) and (i == 0 or cp[i - 1] != c):
+            run = i + 1
             while run < n and cp[run] == c:
                 run += 1
-            length = run - i + 1
-            ellipses = (length + 1) // 2 if c == 0x2026 else length // 3
+            ellipses = (run - i + 1) // 2 if c == 0x2026 else (run - i) // 3
             out[N_ELLIPSES] += ellipses
-            if kind[i - 1] == PROSE:
+            if kind[i] == PROSE:
                 out[P_ELLIPSES] += ellipses
-        elif (c == 109 or c == 77) and i >= _LOREM.size:  # the m of "lorem ipsum"
-            k = 0
-            while k < _LOREM.size and (cp[i - _LOREM.size + k] | np.uint32(32)) == _LOREM[k]:
-                k += 1
-            out[N_LOREM] += k == _LOREM.size
+
+
+@njit(cache=True, nogil=True)
+def count_text(
+    data: np.ndarray,
+    start: int,
+    stop: int,
+    n: int,
+    specials: int,
+    spans: bool,
+    table: np.ndarray,
+    cp: np.ndarray,
+    prop: np.ndarray,
+    at: np.ndarray,
+    special: np.ndarray,
+    kind: np.ndarray,
+    inside: np.ndarray,
+    first: np.ndarray,
+    last: np.ndarray,
+    histogram: np.ndarray,
+    seen: np.ndarray,
+    out: np.ndarray,
+) -> tuple[int, float]:
+    """Count one decoded text, whose spans are found, into its row `out`; leaves its words in `first` and `last`.
+
+    Returns how many words there are, and the entropy.
+    """
+    out[BYTES] = stop - start
+    entropy = _count_characters(cp, kind, spans, n, table, histogram, seen, out)
+    words = find_words(prop, n, out[C_MARKS] > 0, inside, first, last)
+    _count_words(data, start, cp, prop, at, words, first, last, out)
+    _count_sentences(cp, prop, n, special, specials, words, last, out)
+    _count_lines(cp, prop, kind, n, special, specials, out)
+    _count_marks(cp, kind, n, special, specials, out)
+    if spans:
+        for i in range(n):
+            out[N_URL] += kind[i] == URL
+            out[N_CODE] += kind[i] == CODE
+            out[N_TEX] += kind[i] == TEX
+    found = raw.find(data, start, stop, _LOREM, _LOREM_SKIP)
+    while found >= 0:
+        out[N_LOREM] += 1
+        found = raw.find(data, found + _LOREM.size, stop, _LOREM, _LOREM_SKIP)
+    return words, entropy
+
+
+@njit(cache=True, nogil=True)
+def longest_text(offsets: np.ndarray) -> int:
+    """Bytes of the batch's longest text: what one text's buffers need, and 16 more for what is written ahead."""
+    longest = 0
+    for t in range(offsets.size - 1):
+        longest = max(longest, offsets[t + 1] - offsets[t])
+    return longest + 16
 
 
 @njit(cache=True, nogil=True)
@@ -529,26 +703,23 @@ def count(data: np.ndarray, offsets: np.ndarray, table: np.ndarray) -> tuple[np.
     texts = offsets.size - 1
     out = np.zeros((texts, len(COUNTS)), np.int64)
     entropy = np.zeros(texts, np.float64)
-    longest = 0
-    for t in range(texts):
-        longest = max(longest, offsets[t + 1] - offsets[t])
-    cp = np.empty(longest, np.uint32)
-    prop = np.empty(longest, np.uint16)
-    kind = np.empty(longest, np.uint8)
-    first = np.empty(longest, np.int64)
-    last = np.empty(longest, np.int64)
-    alphabetic = np.empty(longest, np.bool_)
+    size = longest_text(offsets)
+    cp = np.empty(size, np.uint32)
+    prop = np.empty(size, np.uint16)
+    at = np.empty(size, np.uint32)
+    special = np.empty(size, np.uint32)
+    kind = np.empty(size, np.uint8)
+    inside = np.empty(size, np.uint16)
+    first = np.empty(size, np.uint32)
+    last = np.empty(size, np.uint32)
     histogram = np.zeros(2 * CODE_POINTS, np.int32)
-    seen = np.empty(min(longest, 2 * CODE_POINTS), np.int64)
+    seen = np.empty(min(size, 2 * CODE_POINTS) + 1, np.uint32)
     for t in range(texts):
-        row = out[t]
-        row[BYTES] = offsets[t + 1] - offsets[t]
-        n = decode(data, offsets[t], offsets[t + 1], table, cp, prop)
-        find_spans(cp, n, kind)
-        entropy[t] = _count_characters(cp, prop, kind, n, table, histogram, seen, row)
-        _count_words(cp, prop, n, find_words(cp, prop, n, first, last, alphabetic), first, last, alphabetic, row)
-        _count_lines(cp, prop, kind, n, row)
-        _count_marks(cp, prop, kind, n, row)
+        n, specials = decode(data, offsets[t], offsets[t + 1], table, cp, prop, at, special)
+        spans = find_spans(cp, n, special, specials, kind)
+        _, entropy[t] = count_text(
+            data, offsets[t], offsets[t + 1], n, specials, spans, table, cp, prop, at, special, kind, inside, first, last, histogram, seen, out[t]
+        )
     return out, entropy
 
 

@@ -11,6 +11,7 @@ import struct
 from functools import lru_cache
 from importlib.metadata import version
 
+import numpy as np
 import pyarrow as pa
 from resiliparse.parse.encoding import detect_encoding, map_encoding_to_html5
 
@@ -33,7 +34,6 @@ _META = re.compile(rb"<meta[\s/]([^>]*)", re.I)
 _META_CHARSET = re.compile(rb"""charset\s*=\s*["']?\s*([A-Za-z0-9_.:\-]+)""", re.I)
 _XML = re.compile(rb"""^\s*<\?xml[^>]*?encoding\s*=\s*["']\s*([A-Za-z0-9_.:\-]+)""", re.I)
 _UTF8_SEQUENCE = re.compile(rb"[\xc2-\xf4][\x80-\xbf]+")
-_NO_LEAD_BYTES = bytes(b for b in range(256) if not 0xC2 <= b <= 0xF4)
 _NOT_TEXT = re.compile(rb"[\x00-\x08\x0b\x0e-\x1a\x1c-\x1f]")
 
 
@@ -72,7 +72,7 @@ def to_utf8(data: bytes, http_charset: str | None = None) -> tuple[bytes, str]:
     if data.isascii():
         if b"\0" not in data and b"\x1b" not in data and not (b"hz" in (http_charset or "").lower().encode() or b"hz-gb" in data[:_PRESCAN_BYTES].lower()):
             return data, "utf-8"
-    elif not data.startswith(codecs.BOM_UTF8) and b"\0" not in data[:_PRESCAN_BYTES] and _plainly_utf8(data):
+    elif not data.startswith(codecs.BOM_UTF8) and b"\0" not in data[:_PRESCAN_BYTES] and _plainly_utf8(data, http_charset):
         return data, "utf-8"
     text, name = decode(data, http_charset)
     return text.encode("utf-8", "replace"), name
@@ -130,22 +130,17 @@ def _strict(data: bytes, name: str) -> str | None:
 
 def _surely_utf8(data: bytes) -> bool:
     """Whether valid UTF-8 holds three multi-byte characters, which another encoding's bytes do by chance once in thousands of texts."""
-    found = 0
-    for lead in (b"\xe2", b"\xc3", b"\xc2"):  # dashes and quotes, accents, no-break spaces: most pages are done here, at memory speed
-        found += data.count(lead)
-        if found >= 3:
-            return True
-    return len(data.translate(None, _NO_LEAD_BYTES)) >= 3
+    return int(np.count_nonzero(np.frombuffer(data, np.uint8) >= 0xC2)) >= 3
 
 
-def _plainly_utf8(data: bytes) -> bool:
+def _plainly_utf8(data: bytes, http_charset: str | None) -> bool:
     """As `_strict(data, "utf-8")` and `_surely_utf8` in one, by Arrow's validator, which is four times as fast as decoding."""
     array = pa.Array.from_buffers(pa.large_string(), 1, [None, pa.py_buffer(struct.pack("<qq", 0, len(data))), pa.py_buffer(data)])
     try:
         array.validate(full=True)
     except pa.ArrowInvalid:
         return False
-    return _surely_utf8(data)
+    return http_charset in ("utf-8", "UTF-8") or _surely_utf8(data)
 
 
 def _decode_ascii(data: bytes, http_charset: str | None) -> tuple[str, str]:

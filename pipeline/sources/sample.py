@@ -120,7 +120,16 @@ def _told(size: str, prose: Prose, number: int, copies: int) -> Iterator[tuple[s
 def _row(source: str, language: str, kind: str, date: str, url: str, text: str) -> dict[str, Any]:
     return {
         "document": {"text": text, "lang": language, "url": url, "date": date},
-        "truth": {"url": url, "source": source, "class": "post" if source == "social" else "entry", "expect": "keep", "domain": language, "language": language, "kind": kind, "date": date},
+        "truth": {
+            "url": url,
+            "source": source,
+            "class": "post" if source == "social" else "entry",
+            "expect": "keep",
+            "domain": language,
+            "language": language,
+            "kind": kind,
+            "date": date,
+        },
     }
 
 
@@ -157,7 +166,11 @@ def locate(url: str, cache: Path) -> str:
     if pattern.startswith("small/"):
         size, pattern = "small", pattern.removeprefix("small/")
     if not url.startswith("sample://") or pattern.split("/", 1)[0] not in (*_FOLDERS, "truth.jsonl", "texts.jsonl") or ".." in pattern:
-        raise SourceError(f"{url}: there is no such part of the sample. It holds " + ", ".join(f"sample://{name}/" for name in _FOLDERS) + ", each of them under sample://small/ as well, truth.jsonl and texts.jsonl.")
+        raise SourceError(
+            f"{url}: there is no such part of the sample. It holds "
+            + ", ".join(f"sample://{name}/" for name in _FOLDERS)
+            + ", each of them under sample://small/ as well, truth.jsonl and texts.jsonl."
+        )
     folder = Path(cache) / f"sample-{sample_hash()}" / size
     if not folder.exists():
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -202,7 +215,12 @@ def truth_stage(stage: str, reason: str = "") -> str:
     return "rules"
 
 
-def outcomes(truth: Sequence[Mapping[str, Any]], ledger: Iterable[Mapping[str, Any]], kept_ids: Collection[str], stage_of: Callable[[str, str], str] = truth_stage) -> list[str]:
+def outcomes(
+    truth: Sequence[Mapping[str, Any]],
+    ledger: Iterable[Mapping[str, Any]],
+    kept_ids: Collection[str],
+    stage_of: Callable[[str, str], str] = truth_stage,
+) -> list[str]:
     """Where each row of the truth ended: `keep`, a stage, or `lost`, in step with `truth`.
 
     Rows are found by id and url, or by file and offset where a record has no id of its own. Among copies of one original all but one should go, and which one

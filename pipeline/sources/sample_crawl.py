@@ -10,7 +10,27 @@ from typing import Any
 
 from pipeline.sources.sample_bytes import Chance, chunked, gzip_stored, http_response, uuid_of, warc_record
 from pipeline.sources.sample_pages import Page, furniture_only, render, template_for, with_lines
-from pipeline.sources.sample_texts import Body, Prose, contact_prose, contact_sentence, edited, email, id_number_zh, jaccard, join, name_en, name_zh, passages, passages_in, phone_en, phone_zh, random_han, random_letters, sentences, tokens
+from pipeline.sources.sample_texts import (
+    Body,
+    Prose,
+    contact_prose,
+    contact_sentence,
+    edited,
+    email,
+    id_number_zh,
+    jaccard,
+    join,
+    name_en,
+    name_zh,
+    passages,
+    passages_in,
+    phone_en,
+    phone_zh,
+    random_han,
+    random_letters,
+    sentences,
+    tokens,
+)
 
 # class -> (records in the full sample, in the small one, what should become of one, what else would be as right)
 CLASSES: dict[str, tuple[int, int, str, tuple[str, ...]]] = {
@@ -48,7 +68,12 @@ CLASSES: dict[str, tuple[int, int, str, tuple[str, ...]]] = {
     "empty": (20, 2, "skipped", ("unreadable", "rules", "language")),
     "not_html": (60, 6, "skipped", ("unreadable",)),
     "error_page": (40, 4, "skipped", ("rules", "language")),  # status 301, 403, 404, 500
-    "cut_payload": (12, 2, "unreadable", ("skipped", "rules", "language", "keep")),  # a gzip body that ends in the middle: what can be read may be kept
+    "cut_payload": (
+        12,
+        2,
+        "unreadable",
+        ("skipped", "rules", "language", "keep"),
+    ),  # a gzip body that ends in the middle: what can be read may be kept
     "cut_record": (1, 1, "unreadable", ()),  # the file ends inside its last member
 }
 _BESIDE = ("skipped", ())  # warcinfo, request, metadata and revisit records
@@ -58,7 +83,9 @@ _ORIGINALS = ("article_en", "article_zh", "article_hant")
 
 _STEMS_EN = ("pellmouth dunmarrow ashvale brackenford tarnwick quillhaven mossburn larkspire fenholt oakrise wyndale hollowbrook thistledown kestrelby stonemere emberly foxcombe greywater "
              "marlpit rookhurst sedgeway tidewell umberton vexley willowick yarrowby amberlea birchsted cinderford dewpond").split()  # fmt: skip
-_STEMS_ZH = ("linjiang qinghe yunxi baisha shuikou xinluo guanqiao hengtang lanpu shimen tianxin wutong zhuxi anping biluo caotang dongli fengqi guzhen hupan jiangwan kaiyue lushan moxiang nanqiao").split()
+_STEMS_ZH = (
+    "linjiang qinghe yunxi baisha shuikou xinluo guanqiao hengtang lanpu shimen tianxin wutong zhuxi anping biluo caotang dongli fengqi guzhen hupan jiangwan kaiyue lushan moxiang nanqiao"
+).split()
 _ENDS = {
     "news": ("herald", "daily", "post", "observer"), "encyclopaedia": ("wiki", "pedia", "lexicon"), "forum": ("forum", "board", "talk"), "shop": ("shop", "store", "market"),
     "recipe": ("kitchen", "table", "cooks"), "law": ("gazette", "statutes", "council"), "science": ("journal", "institute", "review"), "story": ("stories", "reader", "tales"),
@@ -185,7 +212,16 @@ class _Plan:
         self.records.append(record)
         return record
 
-    def make(self, name: str, place: int, body: Body, *, charset: str | None = None, site: tuple[str, str] | None = None, template: str | None = None) -> Made:
+    def make(
+        self,
+        name: str,
+        place: int,
+        body: Body,
+        *,
+        charset: str | None = None,
+        site: tuple[str, str] | None = None,
+        template: str | None = None,
+    ) -> Made:
         """A page for a body: template, site, charset drawn by the record's own chance."""
         chance = Chance(self.size, "page", name, place)
         charset = charset or chance.pick(_CHARSETS.get(body.language, ("utf-8",)))
@@ -249,7 +285,15 @@ def _articles(plan: _Plan, number: Callable[[str], int]) -> None:
         body = plan.body(language, chance)
         sentence, values = contact_sentence(language, chance)
         made = plan.make("personal", i, replace(body, paragraphs=(*body.paragraphs, sentence)))
-        plan.add("personal", i, plan.send(made, f"personal/{i}"), made.page.url, made=made, body=made.page.body, personal=[f"{kind}:{value}" for kind, value in values.items()])
+        plan.add(
+            "personal",
+            i,
+            plan.send(made, f"personal/{i}"),
+            made.page.url,
+            made=made,
+            body=made.page.body,
+            personal=[f"{kind}:{value}" for kind, value in values.items()],
+        )
     for i in range(number("mixed")):
         chance = Chance(plan.size, "body", "mixed", i)
         english, chinese = plan.body("en", chance, 4), plan.body("zh", chance, 4)
@@ -293,14 +337,31 @@ def _charsets(plan: _Plan, number: Callable[[str], int]) -> None:
         data = data[: data.find(last[:20].encode()) + len(last.encode()) // 2]
         body = replace(made.page.body, paragraphs=made.page.body.paragraphs[:-1])
         http = http_response("200 OK", [("Content-Type", "text/html; charset=utf-8"), ("Content-Length", str(len(data) * 2))], data)
-        plan.add("cut_page", i, http, made.page.url, made=made, body=body, warc_headers=(("WARC-Truncated", "length"),), note="cut in the last paragraph, which `text` leaves out")
+        plan.add(
+            "cut_page",
+            i,
+            http,
+            made.page.url,
+            made=made,
+            body=body,
+            warc_headers=(("WARC-Truncated", "length"),),
+            note="cut in the last paragraph, which `text` leaves out",
+        )
 
 
 def _odd_charset(plan: _Plan, name: str, place: int, language: str, charset: str, header: str | None, meta: str | None, note: str) -> None:
     chance = Chance(plan.size, "body", name, place)
     made = plan.make(name, place, plan.body(language, chance), charset=charset)
     made = replace(made, page=replace(made.page, meta_charset=meta))
-    plan.add(name, place, plan.send(made, f"{name}/{place}", header_charset=header), made.page.url, made=made, body=made.page.body, note=f"{note}: bytes {charset}, header {header}, page {meta}")
+    plan.add(
+        name,
+        place,
+        plan.send(made, f"{name}/{place}", header_charset=header),
+        made.page.url,
+        made=made,
+        body=made.page.body,
+        note=f"{note}: bytes {charset}, header {header}, page {meta}",
+    )
 
 
 def _copies(plan: _Plan, number: Callable[[str], int]) -> None:
@@ -320,7 +381,17 @@ def _copies(plan: _Plan, number: Callable[[str], int]) -> None:
                 made = replace(made, page=replace(made.page, key=source.page.key, site=source.page.site, related=source.page.related))
             assert abs(reached - jaccard(source.page.body.text(), body.text())) < 1e-12
             group = {"group": source.record_id.replace("-", "")} if name != "near_60" else {}
-            plan.add(name, i, plan.send(made, f"{name}/{i}"), made.page.url, made=made, body=body, other=source.page.url, jaccard=round(reached, 4), **group)
+            plan.add(
+                name,
+                i,
+                plan.send(made, f"{name}/{i}"),
+                made.page.url,
+                made=made,
+                body=body,
+                other=source.page.url,
+                jaccard=round(reached, 4),
+                **group,
+            )
     for i in range(number("mirror")):
         source = plan.copy_from("mirror", i)
         chance = Chance(plan.size, "body", "mirror", i)
@@ -341,18 +412,49 @@ def _copies(plan: _Plan, number: Callable[[str], int]) -> None:
         source = plan.copy_from("url_repeat", i)
         chance = Chance(plan.size, "body", "url_repeat", i)
         made = plan.make("url_repeat", i, plan.body(source.page.body.language, chance))
-        plan.add("url_repeat", i, plan.send(made, f"url_repeat/{i}"), source.page.url, made=made, body=made.page.body, other=source.page.url, group=source.record_id.replace("-", ""), note="an older text")
+        plan.add(
+            "url_repeat",
+            i,
+            plan.send(made, f"url_repeat/{i}"),
+            source.page.url,
+            made=made,
+            body=made.page.body,
+            other=source.page.url,
+            group=source.record_id.replace("-", ""),
+            note="an older text",
+        )
     for i in range(number("id_repeat")):
         source = plan.copy_from("id_repeat", i)
         chance = Chance(plan.size, "body", "id_repeat", i)
         made = plan.make("id_repeat", i, plan.body(source.page.body.language, chance))
-        plan.add("id_repeat", i, plan.send(made, f"id_repeat/{i}"), made.page.url, made=made, body=made.page.body, record_id=source.record_id, other=source.page.url, group=source.record_id.replace("-", ""))
+        plan.add(
+            "id_repeat",
+            i,
+            plan.send(made, f"id_repeat/{i}"),
+            made.page.url,
+            made=made,
+            body=made.page.body,
+            record_id=source.record_id,
+            other=source.page.url,
+            group=source.record_id.replace("-", ""),
+        )
 
 
 def _repeat(plan: _Plan, name: str, place: int, source: Made, url: str, html: str, chance: Chance, note: str) -> None:
     made = replace(source, page=replace(source.page, url=url), record_id=uuid_of(plan.size, name, place))
     http = plan.send(made, f"{name}/{place}", html=html)
-    plan.add(name, place, http, url, made=made, body=source.page.body, other=source.page.url, jaccard=1.0, group=source.record_id.replace("-", ""), note=note)
+    plan.add(
+        name,
+        place,
+        http,
+        url,
+        made=made,
+        body=source.page.body,
+        other=source.page.url,
+        jaccard=1.0,
+        group=source.record_id.replace("-", ""),
+        note=note,
+    )
 
 
 def _rubbish(plan: _Plan, number: Callable[[str], int]) -> None:
@@ -368,7 +470,12 @@ def _rubbish(plan: _Plan, number: Callable[[str], int]) -> None:
         passage = chance.pick([p for p in passages_in("zh" if zh else "en") if p.kind == kind])
         parts = sentences(chance.pick(passage.paragraphs), zh)
         text = join(parts[:2], zh) if len(tokens(join(parts[:2], zh))) < (110 if zh else 28) else parts[0]
-        made = plan.make("short", i, Body("zh" if zh else "en", kind, passage.title, (text,)), template=chance.pick(("news_article", "blog", "homepage", "portal")))
+        made = plan.make(
+            "short",
+            i,
+            Body("zh" if zh else "en", kind, passage.title, (text,)),
+            template=chance.pick(("news_article", "blog", "homepage", "portal")),
+        )
         plan.add("short", i, plan.send(made, f"short/{i}"), made.page.url, made=made, body=made.page.body)
     for i in range(number("repeated_lines")):
         chance = Chance(plan.size, "body", "repeated_lines", i)
@@ -377,7 +484,15 @@ def _rubbish(plan: _Plan, number: Callable[[str], int]) -> None:
         lines = [sentences(text, base.is_zh)[0] for text in base.paragraphs]
         body = replace(base, paragraphs=tuple(chance.shuffled(lines * chance.between(5, 9))))
         made = plan.make("repeated_lines", i, body, charset="utf-8")
-        plan.add("repeated_lines", i, plan.send(made, f"repeated_lines/{i}", html=with_lines(made.page, body.paragraphs)), made.page.url, made=made, body=body, template="lines")
+        plan.add(
+            "repeated_lines",
+            i,
+            plan.send(made, f"repeated_lines/{i}", html=with_lines(made.page, body.paragraphs)),
+            made.page.url,
+            made=made,
+            body=body,
+            template="lines",
+        )
     for i in range(number("repeated_paragraphs")):
         chance = Chance(plan.size, "body", "repeated_paragraphs", i)
         base = plan.body(("en", "zh")[i % 2], chance, 3)
@@ -395,12 +510,33 @@ def _rubbish(plan: _Plan, number: Callable[[str], int]) -> None:
             values += [f"{kind}:{value}" for kind, value in row.items()]
         body = Body(("en", "zh")[i % 2], "contact", ("Staff directory", "通讯录")[i % 2], tuple(lines))
         made = plan.make("contact_list", i, body, charset="utf-8")
-        plan.add("contact_list", i, plan.send(made, f"contact_list/{i}", html=with_lines(made.page, lines)), made.page.url, made=made, body=body, template="lines", personal=values)
+        plan.add(
+            "contact_list",
+            i,
+            plan.send(made, f"contact_list/{i}", html=with_lines(made.page, lines)),
+            made.page.url,
+            made=made,
+            body=body,
+            template="lines",
+            personal=values,
+        )
     for i in range(number("contact_prose")):
         body, found = contact_prose(("en", "zh")[i % 2], Chance(plan.size, "body", "contact_prose", i))
         made = plan.make("contact_prose", i, body, template=("blog", "official_notice")[i % 2])
-        plan.add("contact_prose", i, plan.send(made, f"contact_prose/{i}"), made.page.url, made=made, body=body, personal=[f"{kind}:{value}" for row in found for kind, value in row.items()])
-    noise: dict[str, Callable[[Chance], Body]] = {"letters": random_letters, "han_noise": lambda c: random_han(c, False), "han_noise_punctuated": lambda c: random_han(c, True)}
+        plan.add(
+            "contact_prose",
+            i,
+            plan.send(made, f"contact_prose/{i}"),
+            made.page.url,
+            made=made,
+            body=body,
+            personal=[f"{kind}:{value}" for row in found for kind, value in row.items()],
+        )
+    noise: dict[str, Callable[[Chance], Body]] = {
+        "letters": random_letters,
+        "han_noise": lambda c: random_han(c, False),
+        "han_noise_punctuated": lambda c: random_han(c, True),
+    }
     for name, source in noise.items():
         for i in range(number(name)):
             made = plan.make(name, i, source(Chance(plan.size, "body", name, i)), charset="utf-8")
@@ -433,7 +569,13 @@ def _broken(plan: _Plan, number: Callable[[str], int]) -> None:
     for i in range(number("empty")):
         made = page("empty", i)
         body = (b"", b"\n", b"<html></html>")[i % 3]
-        plan.add("empty", i, http_response("200 OK", [("Content-Type", "text/html"), ("Content-Length", str(len(body)))], body), made.page.url, note=f"{len(body)} bytes")
+        plan.add(
+            "empty",
+            i,
+            http_response("200 OK", [("Content-Type", "text/html"), ("Content-Length", str(len(body)))], body),
+            made.page.url,
+            note=f"{len(body)} bytes",
+        )
     files = (
         ("application/pdf", b"%PDF-1.4\n1 0 obj<</Type/Catalog>>endobj\n"),
         ("image/jpeg", b"\xff\xd8\xff\xe0\x00\x10JFIF\x00"),
@@ -445,8 +587,16 @@ def _broken(plan: _Plan, number: Callable[[str], int]) -> None:
     for i in range(number("not_html")):
         made, chance = page("not_html", i), Chance(plan.size, "body", "not_html", i)
         kind, start = files[i % len(files)]
-        data = start + (b"" if kind.startswith(("text", "application/j")) else b"".join(chance.bits().to_bytes(8, "little") for _ in range(chance.between(20, 200))))
-        plan.add("not_html", i, http_response("200 OK", [("Content-Type", kind), ("Content-Length", str(len(data)))], data), f"{made.page.url}.{kind[-3:]}", note=kind)
+        data = start + (
+            b"" if kind.startswith(("text", "application/j")) else b"".join(chance.bits().to_bytes(8, "little") for _ in range(chance.between(20, 200)))
+        )
+        plan.add(
+            "not_html",
+            i,
+            http_response("200 OK", [("Content-Type", kind), ("Content-Length", str(len(data)))], data),
+            f"{made.page.url}.{kind[-3:]}",
+            note=kind,
+        )
     for i in range(number("error_page")):
         made, chance = page("error_page", i), Chance(plan.size, "body", "error_page", i)
         status = ("404 Not Found", "301 Moved Permanently", "403 Forbidden", "500 Internal Server Error")[i % 4]
@@ -459,11 +609,28 @@ def _broken(plan: _Plan, number: Callable[[str], int]) -> None:
         data = gzip_stored(render(made.template, made.page).encode())
         data = data[: len(data) * 2 // 5]
         headers = [("Content-Type", "text/html; charset=utf-8"), ("Content-Encoding", "gzip"), ("Content-Length", str(len(data)))]
-        plan.add("cut_payload", i, http_response("200 OK", headers, data), made.page.url, made=made, body=made.page.body, note="gzip body cut at two fifths")
+        plan.add(
+            "cut_payload",
+            i,
+            http_response("200 OK", headers, data),
+            made.page.url,
+            made=made,
+            body=made.page.body,
+            note="gzip body cut at two fifths",
+        )
     for i in range(number("cut_record")):
         chance = Chance(plan.size, "body", "cut_record", i)
         made = plan.make("cut_record", i, plan.body("en", chance), charset="utf-8")
-        plan.add("cut_record", i, plan.send(made, f"cut_record/{i}"), made.page.url, made=made, body=made.page.body, cut=True, note="the file ends in the middle of this record")
+        plan.add(
+            "cut_record",
+            i,
+            plan.send(made, f"cut_record/{i}"),
+            made.page.url,
+            made=made,
+            body=made.page.body,
+            cut=True,
+            note="the file ends in the middle of this record",
+        )
 
 
 def crawl(size: str, prose: Prose, benchmarks: Sequence[dict[str, Any]]) -> list[Record]:
@@ -499,10 +666,28 @@ def warc_files(size: str, records: Sequence[Record], files: int) -> Iterator[tup
 
         def beside(kind: str, url: str | None, key: object) -> dict[str, Any]:
             expect, also = _BESIDE
-            return {"id": uuid_of(size, kind, key).replace("-", ""), "url": url, "source": "web", "class": kind, "expect": expect, "also": list(also), "domain": None}
+            return {
+                "id": uuid_of(size, kind, key).replace("-", ""),
+                "url": url,
+                "source": "web",
+                "class": kind,
+                "expect": expect,
+                "also": list(also),
+                "domain": None,
+            }
 
         info = f"software: SkyPile builder, bundled sample\r\nformat: WARC File Format 1.1\r\nisPartOf: sample-{size}\r\n".encode()
-        put(warc_record("warcinfo", uuid_of(size, "warcinfo", number), "2026-10-01T00:00:00Z", "application/warc-fields", info, [("WARC-Filename", name)]), beside("warcinfo", None, number))
+        put(
+            warc_record(
+                "warcinfo",
+                uuid_of(size, "warcinfo", number),
+                "2026-10-01T00:00:00Z",
+                "application/warc-fields",
+                info,
+                [("WARC-Filename", name)],
+            ),
+            beside("warcinfo", None, number),
+        )
         for place, record in enumerate(share):
             chance = Chance(size, "beside", number, place)
             target = ("WARC-Target-URI", record.url)
@@ -510,9 +695,19 @@ def warc_files(size: str, records: Sequence[Record], files: int) -> Iterator[tup
                 path = record.url.split("/", 3)[3] if record.url.count("/") > 2 else ""
                 request = f"GET /{path} HTTP/1.1\r\nHost: {record.url.split('/')[2]}\r\nUser-Agent: sample-bot/1.0\r\nAccept: text/html\r\n\r\n".encode()
                 key = f"{number}/{place}"
-                put(warc_record("request", uuid_of(size, "request", key), record.crawled, "application/http; msgtype=request", request, [target]), beside("request", record.url, key))
+                put(
+                    warc_record("request", uuid_of(size, "request", key), record.crawled, "application/http; msgtype=request", request, [target]),
+                    beside("request", record.url, key),
+                )
             put(
-                warc_record("response", record.record_id, record.crawled, "application/http; msgtype=response", record.http, [target, ("WARC-IP-Address", f"203.0.113.{chance.below(255)}"), *record.warc_headers]),
+                warc_record(
+                    "response",
+                    record.record_id,
+                    record.crawled,
+                    "application/http; msgtype=response",
+                    record.http,
+                    [target, ("WARC-IP-Address", f"203.0.113.{chance.below(255)}"), *record.warc_headers],
+                ),
                 record.truth,
                 record.cut,
             )
@@ -521,5 +716,8 @@ def warc_files(size: str, records: Sequence[Record], files: int) -> Iterator[tup
                 key = f"{number}/{place}"
                 block = f"fetchTimeMs: {chance.between(20, 900)}\r\n".encode() if kind == "metadata" else b"HTTP/1.1 304 Not Modified\r\n\r\n"
                 content_type = "application/warc-fields" if kind == "metadata" else "application/http; msgtype=response"
-                put(warc_record(kind, uuid_of(size, kind, key), record.crawled, content_type, block, [target]), beside(kind, record.url, key))
+                put(
+                    warc_record(kind, uuid_of(size, kind, key), record.crawled, content_type, block, [target]),
+                    beside(kind, record.url, key),
+                )
         yield name, b"".join(members), rows

@@ -80,7 +80,13 @@ class _Parts:
         parts.append(f'<link rel="canonical" href="{escape(self.page.url)}">\n<meta property="og:title" content="{escape(self.page.body.title)}">\n')
         if json_ld:
             # \/ and \u escapes keep the script pure ASCII, as many systems write it.
-            data = {"@context": "https://schema.org", "@type": "Article", "headline": self.page.body.title, "datePublished": self.page.date, "author": self.page.author}
+            data = {
+                "@context": "https://schema.org",
+                "@type": "Article",
+                "headline": self.page.body.title,
+                "datePublished": self.page.date,
+                "author": self.page.author,
+            }
             parts.append(f'<script type="application/ld+json">{json.dumps(data).replace("</", "<" + chr(92) + "/")}</script>\n')
         parts.append(f"<style>{style or 'body{font:16px/1.5 sans-serif}.ad{border:1px solid #ccc}nav li{display:inline}'}</style>\n")
         parts.append(
@@ -116,7 +122,11 @@ class _Parts:
 
     def crumbs(self) -> str:
         trail = self.chance.sample(self.words.many("nav"), 3)
-        return '<nav class="breadcrumb" aria-label="breadcrumb">' + " &raquo; ".join(f'<a href="/{i}/">{escape(name)}</a>' for i, name in enumerate(trail)) + "</nav>\n"
+        return (
+            '<nav class="breadcrumb" aria-label="breadcrumb">'
+            + " &raquo; ".join(f'<a href="/{i}/">{escape(name)}</a>' for i, name in enumerate(trail))
+            + "</nav>\n"
+        )
 
     def related(self) -> str:
         items = "".join(f'<li><a href="/r/{self.chance.digits(5)}.html">{escape(title)}</a></li>' for title in self.page.related)
@@ -185,7 +195,9 @@ def wiki(p: _Parts) -> str:
     heads = p.chance.sample(w.many("sections"), len(w.many("sections")))
     for i, text in enumerate(texts[1:]):
         if i % 2 == 0:
-            lines.append(f'<h2><span class="mw-headline">{escape(heads[i // 2 % len(heads)])}</span><span class="mw-editsection">[<a href="/e">{escape(w.one("edit"))}</a>]</span></h2>\n')
+            lines.append(
+                f'<h2><span class="mw-headline">{escape(heads[i // 2 % len(heads)])}</span><span class="mw-editsection">[<a href="/e">{escape(w.one("edit"))}</a>]</span></h2>\n'
+            )
         lines.append(f"<p>{text}</p>\n")
     contents = "".join(f'<li class="toclevel-1"><a href="#s{i}">{escape(name)}</a></li>' for i, name in enumerate(heads[: (len(texts) + 1) // 2]))
     return p.page_of(
@@ -217,7 +229,10 @@ def forum_thread(p: _Parts) -> str:
 def shop_product(p: _Parts) -> str:
     """A shop: gallery, price, description, reviews, similar goods."""
     w = p.words
-    similar = "".join(f'<li class="card"><a href="/i/{p.chance.digits(5)}"><img src="/img/{p.chance.digits(5)}.jpg" alt=""><span>{escape(title)}</span></a> <b>{p.chance.between(5, 400)}.90</b></li>' for title in p.page.related)
+    similar = "".join(
+        f'<li class="card"><a href="/i/{p.chance.digits(5)}"><img src="/img/{p.chance.digits(5)}.jpg" alt=""><span>{escape(title)}</span></a> <b>{p.chance.between(5, 400)}.90</b></li>'
+        for title in p.page.related
+    )
     return p.page_of(
         f'{p.cookies()}{p.header()}{p.crumbs()}<main class="product-page"><div class="gallery"><img src="/img/{p.chance.digits(6)}.jpg" alt=""><img src="/img/{p.chance.digits(6)}.jpg" alt=""></div>\n'
         f'<div class="product-summary"><h1>{p.title}</h1><span class="price">{escape(w.one("price"))}: {p.chance.between(9, 900)}.00</span> <span class="stock">{escape(w.one("stock"))}</span>'
@@ -260,7 +275,7 @@ def table_layout(p: _Parts) -> str:
     """HTML 4 of the nineties: nested tables, FONT, unclosed paragraphs."""
     w = p.words
     links = "<br>\n".join(f'<A HREF="/{i}.htm"><FONT SIZE="-1">{escape(name)}</FONT></A>' for i, name in enumerate(w.many("nav")))
-    texts = "\n<P><FONT FACE=\"Verdana\" SIZE=\"2\">".join(p.texts())
+    texts = '\n<P><FONT FACE="Verdana" SIZE="2">'.join(p.texts())
     return (
         f'<!DOCTYPE HTML PUBLIC "-//W3C//DTD HTML 4.01 Transitional//EN">\n<HTML>\n<HEAD>\n{p.meta()}<TITLE>{p.title}</TITLE>\n</HEAD>\n<BODY BGCOLOR="#FFFFFF" TEXT="#000000">\n'
         f'<TABLE WIDTH="760" BORDER="0" CELLPADDING="4"><TR><TD COLSPAN="2" BGCOLOR="#336699"><FONT COLOR="#FFFFFF" SIZE="+2">{escape(p.page.site)}</FONT></TD></TR>\n'
@@ -284,7 +299,10 @@ def portal(p: _Parts) -> str:
     """A news portal: everything is a div, with rankings, sharing and a long footer."""
     w = p.words
     texts = [f"<p>{text}</p>\n" for text in p.texts()]
-    texts.insert(len(texts) // 2, f'<div class="ad-box ads"><a href="https://ads.example/{p.chance.digits(5)}">{escape(p.chance.pick(w.many("ads")))}</a></div>\n')
+    texts.insert(
+        len(texts) // 2,
+        f'<div class="ad-box ads"><a href="https://ads.example/{p.chance.digits(5)}">{escape(p.chance.pick(w.many("ads")))}</a></div>\n',
+    )
     return p.page_of(
         f'<div class="topnav nav">{"".join(p.links(w.many("nav"), "span"))}</div>\n<div class="path breadcrumb">{escape(w.one("position"))}<a href="/">{escape(p.page.site)}</a></div>\n'
         f'<div class="article-wrap"><div class="main-title"><h1>{p.title}</h1></div>\n<div class="date-source post-meta"><span class="date">{p.page.date} {p.chance.between(6, 22):02d}:{p.chance.below(60):02d}</span> <span class="source">{escape(p.page.site)}</span></div>\n'
@@ -312,7 +330,9 @@ def magazine(p: _Parts) -> str:
     parts = []
     for i, text in enumerate(p.texts()):
         if i % 3 == 1:
-            parts.append(f'<figure><img src="/photos/{p.chance.digits(7)}.jpg" alt=""><figcaption class="caption">{escape(w.one("photo"))}: {escape(p.page.author)}</figcaption></figure>\n')
+            parts.append(
+                f'<figure><img src="/photos/{p.chance.digits(7)}.jpg" alt=""><figcaption class="caption">{escape(w.one("photo"))}: {escape(p.page.author)}</figcaption></figure>\n'
+            )
         parts.append(f"<p>{text}</p>\n")
     return p.page_of(
         f'{p.cookies()}{p.header()}<main class="story"><article>\n<h1>{p.title}</h1>\n{p.byline()}{"".join(parts)}</article>\n<div class="newsletter-signup newsletter"><p>{escape(w.one("newsletter"))}</p></div>{p.related()}</main>\n{p.sidebar()}{p.footer()}',
@@ -395,7 +415,9 @@ def furniture_only(page: Page, what: str) -> str:
     p = _Parts(page)
     w = p.words
     if what == "index":
-        teasers = "".join(f'<li><a href="/r/{p.chance.digits(5)}.html">{escape(title)}</a> <span class="date">{page.date[5:]}</span></li>' for title in page.related * 3)
+        teasers = "".join(
+            f'<li><a href="/r/{p.chance.digits(5)}.html">{escape(title)}</a> <span class="date">{page.date[5:]}</span></li>' for title in page.related * 3
+        )
         inside = f'<main><div class="list"><h1>{escape(p.chance.pick(w.many("nav")))}</h1><ul>{teasers}</ul></div></main>\n'
     elif what == "login":
         inside = f'<main><form class="login"><p>{escape(w.one("please_login"))}</p><input name="user"><input name="password" type="password"><button>{escape(w.one("login"))}</button></form></main>\n'

@@ -37,7 +37,16 @@ _SWAPS = {
     "zh-Hant": [("但是", "不過"), ("因為", "由於"), ("許多", "不少"), ("現在", "如今"), ("開始", "著手"), ("可以", "能夠"), ("如果", "假如"), ("已經", "早已")],
 }  # fmt: skip
 _OPENERS = {
-    "en": ["In fact, ", "As it happens, ", "By all accounts, ", "For what it is worth, ", "Here too, ", "In short, ", "Even so, ", "On the whole, "],
+    "en": [
+        "In fact, ",
+        "As it happens, ",
+        "By all accounts, ",
+        "For what it is worth, ",
+        "Here too, ",
+        "In short, ",
+        "Even so, ",
+        "On the whole, ",
+    ],
     "zh": ["事实上，", "说到底，", "从这一点看，", "值得一提的是，", "换句话说，", "总的来说，", "不难发现，", "退一步讲，"],
     "zh-Hant": ["事實上，", "說到底，", "從這一點看，", "值得一提的是，", "換句話說，", "總的來說，", "不難發現，", "退一步講，"],
 }
@@ -147,7 +156,6 @@ class Prose:
     def kinds(self, language: str) -> list[str]:
         """The kinds of prose that there are in a language, in the order of their first passage."""
         return list(dict.fromkeys(passage.kind for passage in passages_in(language)))
-
 
     def _pool(self, name: str, sources: Sequence[Passage], halves: bool = False) -> list[_Piece]:
         if name not in self._pools:
@@ -293,7 +301,27 @@ def _edits(zh: bool, language: str, chance: Chance) -> Callable[[str], str]:
         first = parts[place]
         if any(first.startswith(other) for other in _OPENERS[language]):
             return paragraph
-        if not zh and first.split(" ", 1)[0] in ("The", "A", "An", "It", "They", "He", "She", "In", "On", "At", "If", "When", "This", "That", "Some", "Most", "One", "No", "There"):
+        if not zh and first.split(" ", 1)[0] in (
+            "The",
+            "A",
+            "An",
+            "It",
+            "They",
+            "He",
+            "She",
+            "In",
+            "On",
+            "At",
+            "If",
+            "When",
+            "This",
+            "That",
+            "Some",
+            "Most",
+            "One",
+            "No",
+            "There",
+        ):
             first = first[0].lower() + first[1:]
         parts[place] = opener + first
         return join(parts, zh)
@@ -333,8 +361,38 @@ def random_han(chance: Chance, punctuated: bool) -> Body:
 
 # --- invented people -----------------------------------------------------------------------------------------------------
 
-_FIRST = ("Mara", "Edwin", "Tilda", "Jonas", "Priya", "Callum", "Ines", "Rowan", "Greta", "Samir", "Odette", "Felix", "Noor", "Hugo", "Wren", "Ansel")
-_LAST = ("Pellworth", "Dunmarrow", "Ashcombe", "Varley", "Okonje", "Tremlow", "Lindqvar", "Hathersby", "Brannick", "Solverton", "Quillan", "Marchfield")
+_FIRST = (
+    "Mara",
+    "Edwin",
+    "Tilda",
+    "Jonas",
+    "Priya",
+    "Callum",
+    "Ines",
+    "Rowan",
+    "Greta",
+    "Samir",
+    "Odette",
+    "Felix",
+    "Noor",
+    "Hugo",
+    "Wren",
+    "Ansel",
+)
+_LAST = (
+    "Pellworth",
+    "Dunmarrow",
+    "Ashcombe",
+    "Varley",
+    "Okonje",
+    "Tremlow",
+    "Lindqvar",
+    "Hathersby",
+    "Brannick",
+    "Solverton",
+    "Quillan",
+    "Marchfield",
+)
 _SURNAMES = "柏岑鲍宓郦卞池佟庾桑娄冉"
 _GIVEN = ("望舒", "知行", "沐晨", "青禾", "以宁", "景行", "若溪", "思齐", "云舟", "怀瑾", "明澈", "书遥")
 
@@ -367,7 +425,14 @@ def id_number_zh(chance: Chance) -> str:
 
 def phone_en(chance: Chance) -> str:
     """From the ranges that are kept for fiction (555-01xx; 020 7946 0xxx; 01632 960xxx)."""
-    return chance.pick((f"(212) 555-01{chance.digits(2)}", f"020 7946 0{chance.digits(3)}", f"01632 960{chance.digits(3)}", f"+1 303-555-01{chance.digits(2)}"))
+    return chance.pick(
+        (
+            f"(212) 555-01{chance.digits(2)}",
+            f"020 7946 0{chance.digits(3)}",
+            f"01632 960{chance.digits(3)}",
+            f"+1 303-555-01{chance.digits(2)}",
+        )
+    )
 
 
 def phone_zh(chance: Chance) -> str:

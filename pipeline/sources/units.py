@@ -94,7 +94,7 @@ def _row_group_cuts(file: InputFile, split_bytes: int) -> list[tuple[int, int]]:
         if total >= split_bytes or i == len(sizes) - 1:
             cuts.append((start, i + 1))
             start, total = i + 1, 0
-    return cuts or [(0, 0)]
+    return cuts or [(0, 0)]  # damaged: one unit, whose reading reports it
 
 
 # --- finding files -------------------------------------------------------------------------------------------------------

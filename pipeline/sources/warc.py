@@ -102,7 +102,10 @@ def _run(archive: "_Archive", start: int, file: InputFile, builder: Builder, qua
             if not whole:
                 break
     except OSError as error:
-        raise _damage(archive, last, reading, handler, error) from error
+        damage = _damage(archive, last, reading, handler, error)
+        if damage.reason is None or archive.rest(damage.position) is not None:
+            raise damage from error
+        return  # fastwarc asks for a record after a blank line too many
     finally:
         with contextlib.suppress(AttributeError):
             stream.close()
@@ -179,8 +182,8 @@ class _Members(_Archive):
 
     def stream(self, position: int) -> Any:
         self.start = position
-        if position == 0 and not is_url(self.file.location):
-            return _Path(local_path(self.file.location))
+        if position == 0 and not is_url(self.file.location) and self.file.location.endswith(".gz"):
+            return _Path(local_path(self.file.location))  # by another name fastwarc would not look for gzip
         raw = open_raw(self.file)
         raw.seek(position)
         return raw
@@ -451,7 +454,7 @@ class Responses:
             return self.response(record, offset)
         if kind == WarcRecordType.resource:
             return self.resource(record, offset)
-        self.builder.skip(_type_name(kind))
+        self.builder.skip(type_name(kind))
         return True
 
     def response(self, record: Any, offset: int) -> bool:
@@ -656,5 +659,5 @@ def _looks_like_html(data: bytes) -> bool:
     return re.search(rb"<(?:!doctype\s+html|html|head|body|title|meta|div|p|h1|table)\b", data[:2048], re.I) is not None
 
 
-def _type_name(kind: Any) -> str:
+def type_name(kind: Any) -> str:
     return str(kind).rsplit(".", 1)[-1].lower()

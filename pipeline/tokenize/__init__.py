@@ -1,7 +1,7 @@
 """Tokens: the tokenizer that ships (skypile-65k), exact counts, and ids. How it was trained is in train.py.
 
-    TokenCounter(tokenizer_json)(texts)              -> (texts,) int64
-    encode(texts, tokenizer="skypile-65k")           -> (tokens,) uint16, (texts + 1,) int64
+- ``TokenCounter(tokenizer_json)(texts)``: exact counts, (texts,) int64
+- ``encode(texts, tokenizer="skypile-65k")``: ids (tokens,) uint16 and offsets (texts + 1,) int64
 """
 
 from functools import lru_cache
@@ -10,14 +10,14 @@ import numpy as np
 
 from pipeline.errors import ModelError
 from pipeline.store import open_data
-from pipeline.tokenize.count import TokenCounter, Texts
+from pipeline.tokenize.count import TextColumn, TokenCounter
 
 __all__ = ["TokenCounter", "encode"]
 
 TOKENIZERS = ("skypile-65k",)
 
 
-def encode(texts: Texts, tokenizer: str = "skypile-65k") -> tuple[np.ndarray, np.ndarray]:
+def encode(texts: TextColumn, tokenizer: str = "skypile-65k") -> tuple[np.ndarray, np.ndarray]:
     """Ids end to end, and where each text begins and ends among them; no special tokens are added.
 
     (tokens,) uint16, (texts + 1,) int64. Raises ModelError for a tokenizer that does not ship.

@@ -11,7 +11,7 @@ now and then. `parallel=False` keeps it on the calling thread.
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -30,7 +30,7 @@ UNICODE_17 = np.array([
     (0x323B0, 0x33479),
 ])  # fmt: skip
 
-Texts = pa.Array | pa.ChunkedArray | list[str]
+TextColumn: TypeAlias = pa.Array | pa.ChunkedArray | list[str]
 
 
 class TokenCounter:
@@ -44,11 +44,11 @@ class TokenCounter:
         self._reference: Any = None
         self._replace_engine()
 
-    def __call__(self, texts: Texts) -> np.ndarray:
+    def __call__(self, texts: TextColumn) -> np.ndarray:
         """Tokens in each text; 0 for the empty text. A null text is a ValueError. (texts,) int64"""
         return np.concatenate([np.empty(0, np.int64), *(lengths for _, lengths in self._batches(texts))])
 
-    def encode(self, texts: Texts) -> tuple[np.ndarray, np.ndarray]:
+    def encode(self, texts: TextColumn) -> tuple[np.ndarray, np.ndarray]:
         """All ids, end to end, and where each text begins and ends among them. (tokens,) uint32, (texts + 1,) int64"""
         all_ids, all_lengths = [np.empty(0, np.uint32)], [np.zeros(1, np.int64)]
         for ids, lengths in self._batches(texts):
@@ -59,7 +59,7 @@ class TokenCounter:
     @property
     def vocabulary(self) -> int:
         """One more than the largest id."""
-        return self._engine.vocab_size
+        return int(self._engine.vocab_size)
 
     def _replace_engine(self) -> None:
         from gigatoken import Tokenizer
@@ -68,7 +68,7 @@ class TokenCounter:
         self._engine = Tokenizer.from_json(self._json)
         self._seen_bytes = 0
 
-    def _batches(self, texts: Texts) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    def _batches(self, texts: TextColumn) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Ids and lengths of one run of texts after the other."""
         for content, offsets in _runs(texts):
             if self._seen_bytes > REPLACE_AFTER_BYTES:
@@ -78,12 +78,10 @@ class TokenCounter:
 
     def _run(self, content: np.ndarray, offsets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """gigatoken's ids and lengths. Awkward arrays are views, so neither texts nor ids pass through Python objects."""
-        import awkward
-        from awkward.contents import ListOffsetArray, NumpyArray
-        from awkward.index import Index64
+        import awkward  # type: ignore[import-untyped]  # no stubs; it comes with gigatoken
 
-        characters = NumpyArray(content, parameters={"__array__": "char"})
-        strings = awkward.Array(ListOffsetArray(Index64(offsets), characters, parameters={"__array__": "string"}))
+        characters = awkward.contents.NumpyArray(content, parameters={"__array__": "char"})
+        strings = awkward.Array(awkward.contents.ListOffsetArray(awkward.index.Index64(offsets), characters, parameters={"__array__": "string"}))
         rows = self._engine.encode_batch(strings, parallel=False)
         return awkward.to_numpy(awkward.flatten(rows, axis=1)), awkward.to_numpy(awkward.num(rows, axis=1))
 
@@ -107,10 +105,10 @@ class TokenCounter:
 
         if self._reference is None:
             self._reference = Tokenizer.from_str(self._json.decode())
-        return self._reference.encode(text, add_special_tokens=False).ids
+        return list(self._reference.encode(text, add_special_tokens=False).ids)
 
 
-def _runs(texts: Texts) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def _runs(texts: TextColumn) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """UTF-8 bytes and offsets (from 0, int64) of runs of whole texts: at most BATCH_BYTES, or a single text. No copies."""
     if isinstance(texts, list):
         texts = pa.array(texts, pa.large_string())
@@ -121,12 +119,12 @@ def _runs(texts: Texts) -> Iterator[tuple[np.ndarray, np.ndarray]]:
             continue
         if not (pa.types.is_string(chunk.type) or pa.types.is_large_string(chunk.type) or pa.types.is_string_view(chunk.type)):
             raise TypeError(f"texts are {chunk.type}, not string; binary would have to be decoded first")
-        chunk = chunk.cast(pa.large_string())
-        _, offset_buffer, data = chunk.buffers()
-        offsets = np.frombuffer(offset_buffer, np.int64, len(chunk) + 1, chunk.offset * 8)
+        large = chunk.cast(pa.large_string())
+        _, offset_buffer, data = large.buffers()
+        offsets = np.frombuffer(offset_buffer, np.int64, len(large) + 1, large.offset * 8)
         content = np.frombuffer(data, np.uint8) if data is not None else np.empty(0, np.uint8)
         first = 0
-        while first < len(chunk):
+        while first < len(large):
             last = max(first + 1, int(np.searchsorted(offsets, offsets[first] + BATCH_BYTES, side="right")) - 1)
             yield content[offsets[first] : offsets[last]], offsets[first : last + 1] - offsets[first]
             first = last
@@ -138,7 +136,8 @@ def _code_points(content: np.ndarray, at: np.ndarray) -> np.ndarray:
     three = (lead & 0x0F) << 12 | (second & 0x3F) << 6 | third & 0x3F
     fourth = content[np.minimum(at + 3, len(content) - 1)].astype(np.int64)
     four = (lead & 0x07) << 18 | (second & 0x3F) << 12 | (third & 0x3F) << 6 | fourth & 0x3F
-    return np.where(lead >= 0xF0, four, three)
+    code_points: np.ndarray = np.where(lead >= 0xF0, four, three)
+    return code_points
 
 
 def _utf8_heads(ranges: np.ndarray) -> np.ndarray:
@@ -164,8 +163,9 @@ def _unicode_17_at(content: np.ndarray) -> np.ndarray:
         for lead in _LEADS[1:]:
             mask |= piece == lead
         found.append(np.flatnonzero(mask) + start)
-    at = np.concatenate([np.empty(0, np.int64), *found])
+    at: np.ndarray = np.concatenate([np.empty(0, np.int64), *found])
     at = at[_HEADS[content[at].astype(np.int64) << 8 | content[at + 1]]]
     code_points = _code_points(content, at)
     place = np.searchsorted(UNICODE_17[:, 0], code_points, side="right") - 1
-    return at[(place >= 0) & (code_points <= UNICODE_17[place, 1])]
+    inside: np.ndarray = at[(place >= 0) & (code_points <= UNICODE_17[place, 1])]
+    return inside

@@ -156,10 +156,12 @@ def train(texts: Iterator[str]) -> dict:
     from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 
     tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([
-        pre_tokenizers.Split(Regex(PATTERN), "isolated"),
-        pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
-    ])
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(Regex(PATTERN), "isolated"),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
+    )
     tokenizer.decoder = decoders.ByteLevel()
     added = len(CONTROL) + len(SCRUB)
     trainer = trainers.BpeTrainer(
@@ -174,7 +176,7 @@ def train(texts: Iterator[str]) -> dict:
     tokenizer.add_tokens([AddedToken(token, normalized=False, special=False) for token in SCRUB])
     if tokenizer.get_vocab_size() != VOCABULARY:
         raise SystemExit(f"the texts gave {tokenizer.get_vocab_size():,} entries, not {VOCABULARY:,}; give more text")
-    return json.loads(tokenizer.to_str())
+    return dict(json.loads(tokenizer.to_str()))
 
 
 def compact(tokenizer: dict) -> bytes:

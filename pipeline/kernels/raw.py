@@ -1,0 +1,98 @@
+"""Eight bytes at a time: loads, hashes and searches in a buffer of bytes, for the other kernels. Nothing here knows Unicode."""
+
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba import njit, types
+from numba.extending import intrinsic
+
+_ONE = np.uint64(1)
+_EIGHT = np.uint64(8)
+_ALL = np.uint64(0xFFFFFFFFFFFFFFFF)
+_A = np.uint64(0x9E3779B97F4A7C15)
+_B = np.uint64(0xBF58476D1CE4E5B9)
+_C = np.uint64(0x94D049BB133111EB)
+_29 = np.uint64(29)
+_32 = np.uint64(32)
+
+
+@intrinsic
+def load_8(typing_context: Any, data: Any, at: Any) -> Any:
+    """The eight bytes from `at` on as one little-endian number, aligned or not. The caller sees to it that they exist."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        array = context.make_array(signature.args[0])(context, builder, arguments[0])
+        address = builder.gep(array.data, [arguments[1]])
+        word = builder.load(builder.bitcast(address, ir.IntType(64).as_pointer()))
+        word.align = 1
+        return word
+
+    return types.uint64(data, types.uint64), generate
+
+
+@njit(cache=True, nogil=True)
+def mix(h: np.uint64) -> np.uint64:
+    """Spread what differs over all 64 bits (the finisher of splitmix64)."""
+    h = (h ^ (h >> np.uint64(30))) * _B
+    h = (h ^ (h >> np.uint64(27))) * _C
+    return h ^ (h >> np.uint64(31))
+
+
+@njit(cache=True, nogil=True)
+def load(data: np.ndarray, start: int, length: int) -> np.uint64:
+    """At most eight bytes as one number, zeros where `length` ends; never reads outside the buffer."""
+    if start + 8 <= data.size:
+        word = load_8(data, np.uint64(start))
+        return word if length >= 8 else word & ((_ONE << np.uint64(8 * length)) - _ONE)
+    word = np.uint64(0)
+    for k in range(min(length, 8)):
+        word |= np.uint64(data[start + k]) << np.uint64(8 * k)
+    return word
+
+
+@njit(cache=True, nogil=True)
+def hash_bytes(data: np.ndarray, start: int, stop: int) -> np.uint64:
+    """A 64-bit hash of `data[start:stop]`, well spread in all its bits."""
+    h = np.uint64(stop - start) * _A
+    while stop - start > 8:
+        h = (h ^ load_8(data, np.uint64(start))) * _C
+        h ^= h >> _32
+        start += 8
+    h = (h ^ load(data, start, stop - start)) * _B
+    h ^= h >> _29
+    h *= _C
+    return h ^ (h >> _32)
+
+
+@njit(cache=True, nogil=True)
+def find(data: np.ndarray, start: int, stop: int, phrase: np.ndarray, skip: np.ndarray) -> int:
+    """Where `phrase` (lower case, ASCII) next stands in `data[start:stop]`, in any case, or -1 (Horspool's search)."""
+    size = phrase.size
+    at = start + size - 1
+    while at < stop:
+        step = skip[data[at]]
+        if step == 0:
+            k = 0
+            while k < size and _lower(data[at - size + 1 + k]) == phrase[k]:
+                k += 1
+            if k == size:
+                return at - size + 1
+            step = 1
+        at += step
+    return -1
+
+
+@njit(cache=True, nogil=True)
+def _lower(byte: int) -> int:
+    return byte | 32 if 65 <= byte <= 90 else byte
+
+
+def phrase(text: str) -> tuple[np.ndarray, np.ndarray]:
+    """What `find` needs for one phrase: its bytes, and how far each last byte lets it jump."""
+    size = len(text)
+    skip = np.full(256, size, np.uint8)
+    for k, character in enumerate(text):
+        for case in (character, character.upper()):
+            skip[ord(case)] = size - 1 - k
+    return np.frombuffer(text.encode(), np.uint8).copy(), skip
