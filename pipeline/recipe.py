@@ -200,7 +200,7 @@ def _dotted(path: tuple[Any, ...]) -> str:
 
 def _meant(word: str, known: Any) -> str:
     close = difflib.get_close_matches(word, [str(k) for k in known], n=1, cutoff=0.6)
-    return f"; did you mean '{close[0]}'?" if close else ""
+    return f" (did you mean '{close[0]}'?)" if close else ""
 
 
 def _load(name: str, text: str, inputs: dict[str, str]) -> Recipe:
@@ -227,11 +227,12 @@ def _load(name: str, text: str, inputs: dict[str, str]) -> Recipe:
     def fault(path: tuple[Any, ...], reason: str) -> RecipeError:
         return RecipeError(f"{name}:{where.line(path)}: {_dotted(path)}: {reason}")
 
-    for source, files in inputs.items():
-        known = raw.get("sources") or {}
-        if source not in known:
-            raise RecipeError(f"--input {source}=…: the recipe {name} has no source '{source}'{_meant(source, known)}; its sources are {', '.join(known)}.")
-        known[source]["files"] = files.split(",") if isinstance(files, str) else files
+    declared = raw.get("sources")
+    for source, files in inputs.items() if isinstance(declared, dict) else ():  # else the check below says what is wrong with them
+        if source not in declared:
+            raise RecipeError(f"--input {source}=…: the recipe {name} has no source '{source}'{_meant(source, declared)}; its sources are {', '.join(declared)}.")
+        if isinstance(declared[source], dict):
+            declared[source]["files"] = files.split(",") if isinstance(files, str) else files
     stages = raw.get("stages")
     if not isinstance(stages, list):
         raise fault(("stages",), "the stages are a list, each item one stage: `- filter: {…}`")
@@ -272,7 +273,7 @@ def _first_fault(error: ValidationError, model: type[Settings], raw: Any, path: 
     at = _model_at(model, place[:-1])
     names = [field.alias or n for n, field in at.model_fields.items()] if at else []
     if kind == "extra_forbidden":
-        reason = f"unknown setting{_meant(str(place[-1]), names)}" + (f" Known are {', '.join(names)}." if names else "")
+        reason = f"unknown setting{_meant(str(place[-1]), names)}" + (f"; known are {', '.join(names)}" if names else "")
     elif kind == "missing":
         reason = "this setting is needed" + (" and has no default" if place else "")
     elif kind.startswith("value_error"):
@@ -339,7 +340,7 @@ def _check_whole(recipe: Recipe, fault: Any) -> None:
                 other = f"stages[{seen[name]}] has it too" if name in seen else "the ledger uses it itself"
                 raise fault(path, f"the name '{name}' is taken: {other}, and the ledger could not tell them apart. Give this one another name")
             seen[name] = i
-        _check_for(recipe, stage.where, (*path, "for"), added, fault)
+        _check_for(recipe, stage.where, (*path, "for"), fault)
         if stage.scope == "text":
             if judged:
                 raise fault(path, f"`{stage.stage}` rewrites text, so it stands before `language`, filters and rounds; move it up")
@@ -366,7 +367,7 @@ def _check_whole(recipe: Recipe, fault: Any) -> None:
         )
 
 
-def _check_for(recipe: Recipe, where: For | None, path: tuple[Any, ...], added: dict[str, int], fault: Any) -> None:
+def _check_for(recipe: Recipe, where: For | None, path: tuple[Any, ...], fault: Any) -> None:
     if where is None:
         return
     for name in where.source or ():
@@ -388,7 +389,7 @@ def _check_column(stage: Filter, column: str, path: tuple[Any, ...], added: dict
         stage_name = next(n for n, s in STAGES.items() if column in s.adds)
         raise fault(path, f"'{column}' is a column that the stage `{stage_name}` adds, and none stands before this filter")
     else:
-        raise fault(path, f"unknown measure '{column}'{_meant(column, known_columns())} `python -m pipeline measures` lists them")
+        raise fault(path, f"unknown measure '{column}'{_meant(column, known_columns())}; `python -m pipeline measures` lists them")
     if nullable and stage.where is None and stage.missing is None:
         raise fault(
             path,

@@ -80,6 +80,11 @@ def run(
 
 def _check_release(todo: Plan) -> None:
     existing = release_fingerprint(todo.store, todo.release_name)
+    folder = f"releases/{todo.release_name}"
+    if existing is None and todo.store.list(folder):
+        raise ReleaseExists(
+            f"{todo.store.at(folder)} holds files but no manifest.json: it is not a release that this work folder made. Move it away or remove it."
+        )
     if existing is not None and existing != todo.release_print:
         changes = todo.changes()
         raise ReleaseExists(
@@ -233,9 +238,7 @@ class _Run:
                 else (self.store, out, t, phase, context, given)
                 for t in range(count)
             ]
-            todo = [a for t, a in enumerate(arguments) if not self.store.exists(out.file(t) + ".json")]
-            map_tasks(self.engine, call, todo)
-            given_rows = sum(tasks.marker(self.store, out.file(t))["rows"] for t in range(count))
+            given_rows = sum(r["rows"] for r in self._once(call, arguments, [out.file(t) for t in range(count)]))
             given = out
             if phase.over == "all" and phase.to == "all":
                 decisions[phase.name] = out.read(self.store, 0)
@@ -257,6 +260,12 @@ class _Run:
         self.store.remove(folder)
         self.progress.end(step.name)
 
+    def _once(self, call: Callable[..., dict[str, Any]], arguments: Sequence[tuple[Any, ...]], marks: Sequence[str]) -> list[dict[str, Any]]:
+        """Tasks whose results are kept under `marks`: those that have one are not run again."""
+        todo = [i for i, mark in enumerate(marks) if not self.store.exists(mark + ".json")]
+        found = dict(zip(todo, map_tasks(self.engine, tasks.marked, [(self.store, marks[i], call, *arguments[i]) for i in todo]), strict=True))
+        return [found[i] if i in found else tasks.marker(self.store, mark) for i, mark in enumerate(marks)]
+
     def _alive(self, s: int) -> int:
         """Survivors before step `s`: what sizes the partitions of its first phase."""
         for t in range(s - 1, -1, -1):
@@ -273,9 +282,8 @@ class _Run:
         stages = [label(st) for step in plan_.steps for st in step.stages if step.kind in ("filter", "round")] + ["mix"]
         before = [plan_.artefacts(u, s) for u in range(n)]
         name, building = "release", f"releases/.tmp-{plan_.steps[s].print}"
-        store.remove(building)
         self.progress.begin(name, 4)
-        accounts = map_tasks(self.engine, account_unit, [(store, before[u], stages) for u in range(n)])
+        accounts = self._once(account_unit, [(store, before[u], stages) for u in range(n)], [f"{building}/accounts/{u:06d}" for u in range(n)])
         self.progress.advance(name, {})
         sizes: dict[tuple[str, str], int] = {}
         for account in accounts:
@@ -286,13 +294,16 @@ class _Run:
         ledger_parts = max(1, -(-sum(sum(d[3] for d in a["dropped"]) + a["unreadable"] for a in accounts) // 2_000_000))
         documents = tasks.Exchange(f"{building}/scatter", n, buckets)
         ledger = tasks.Exchange(f"{building}/ledger-rows", n, ledger_parts)
-        map_tasks(self.engine, scatter_unit, [(store, documents, ledger, u, before[u], recipe.seed, slices, plan_.units[u].source) for u in range(n)])
+        jobs: list[tuple[Any, ...]] = [(store, documents, ledger, u, before[u], recipe.seed, slices, plan_.units[u].source) for u in range(n)]
+        self._once(scatter_unit, jobs, [documents.file(u) for u in range(n)])
         self.progress.advance(name, {})
         out = f"{building}/out"
         jobs = [(store, documents, out, sl, shard, recipe.release.row_group_size) for sl in slices for shard in range(sl.shards)]
-        written = {str(r.pop("file")): r for r in map_tasks(self.engine, write_shard, jobs)}
-        for r in map_tasks(self.engine, write_ledger, [(store, ledger, out, p) for p in range(ledger_parts)]):
-            written[str(r.pop("file"))] = r
+        files = self._once(write_shard, jobs, [f"{building}/written/{sl.file(shard)}" for sl in slices for shard in range(sl.shards)])
+        files += self._once(
+            write_ledger, [(store, ledger, out, p) for p in range(ledger_parts)], [f"{building}/written/ledger-{p:05d}" for p in range(ledger_parts)]
+        )
+        written = {str(r.pop("file")): r for r in files}
         self.progress.advance(name, {})
         self._finish(out, written, accounts, stages)
         final = f"releases/{plan_.release_name}"
@@ -311,9 +322,7 @@ class _Run:
         engines = {label(st): st.engines() for step in plan_.steps for st in step.stages if st.engines()}
         for file, value in (("recipe.json", plan_.recipe.dump()), ("stats.json", stats), ("mixture.json", mixture)):
             store.write_json(f"{out}/{file}", value)
-        files = dict(written)
-        for file in [*written, "recipe.json", "stats.json", "mixture.json"]:
-            files[file] = {**written.get(file, {}), "sha256": tasks.digest_of(store, f"{out}/{file}")}
+        files = {**written, **{file: {"sha256": tasks.digest_of(store, f"{out}/{file}")} for file in ("recipe.json", "stats.json", "mixture.json")}}
         store.write_json(
             f"{out}/manifest.json",
             {
@@ -418,11 +427,15 @@ def scatter_unit(
 
 
 def write_shard(store: Store, given: tasks.Exchange, out: str, slice_: Slice, shard: int, row_group_size: int) -> dict[str, Any]:
-    first = slice_.first_bucket + shard * slice_.buckets_per_shard
+    """One Parquet shard out of its buckets."""
+    first, file = slice_.first_bucket + shard * slice_.buckets_per_shard, slice_.file(shard)
     buckets = (given.read(store, b) for b in range(first, first + slice_.buckets_per_shard))
-    return {"file": slice_.file(shard), **shards.write_shard(store, f"{out}/{slice_.file(shard)}", buckets, row_group_size)}
+    counts = shards.write_shard(store, f"{out}/{file}", buckets, row_group_size)
+    return {"file": file, **counts, "sha256": tasks.digest_of(store, f"{out}/{file}")}
 
 
 def write_ledger(store: Store, given: tasks.Exchange, out: str, part: int) -> dict[str, Any]:
+    """One Parquet file of the ledger."""
     file = f"ledger/ledger-{part:05d}-of-{given.parts:05d}.parquet"
-    return {"file": file, **shards.write_ledger(store, f"{out}/{file}", given.read(store, part))}
+    counts = shards.write_ledger(store, f"{out}/{file}", given.read(store, part))
+    return {"file": file, **counts, "sha256": tasks.digest_of(store, f"{out}/{file}")}

@@ -7,7 +7,7 @@ is whole or absent, and its content depends on its arguments alone.
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -112,6 +112,11 @@ def marker(store: Store, name: str) -> dict[str, Any]:
 def _mark(store: Store, name: str, **counts: Any) -> dict[str, Any]:
     store.write_json(name + ".json", counts)
     return counts
+
+
+def marked(store: Store, name: str, call: Callable[..., dict[str, Any]], *arguments: Any) -> dict[str, Any]:
+    """A task whose result is kept as the marker of `name`, so that running again need not do it again."""
+    return _mark(store, name, **call(*arguments))
 
 
 # --- per-unit steps -----------------------------------------------------------------------------------------------------------
@@ -335,7 +340,7 @@ def _send(store: Store, out: Exchange, task: int, phase: Phase, rows: pa.Table) 
     else:
         parts = [rows]
     store.write_parts(out.file(task), phase.schema, parts)
-    return _mark(store, out.file(task), rows=rows.num_rows)
+    return {"rows": rows.num_rows}
 
 
 def run_over_unit(store: Store, out: Exchange, task: int, phase: Phase, artefacts: Artefacts, context: Context, given: Exchange | None) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from numba import njit
 
 from pipeline.kernels import raw, tables
 from pipeline.kernels.tables import CLASS_MASK, HAN, MARK, SPACE, WORD
-from pipeline.kernels.utf8 import decode, longest_text
+from pipeline.kernels.utf8 import Buffers, buffers, decode
 
 ENCODED = ("encoded_characters", "longest_encoded_run", "generated")
 
@@ -110,7 +110,7 @@ def _hexadecimal_end(cp: np.ndarray, prop: np.ndarray, i: int, n: int) -> int:
 @njit(cache=True, nogil=True)
 def _mark(inside: np.ndarray, start: int, stop: int) -> None:
     for k in range(start, stop):
-        inside[k] = True
+        inside[k] = 1
 
 
 @njit(cache=True, nogil=True)
@@ -145,21 +145,15 @@ def _says_generated(data: np.ndarray, start: int, stop: int) -> bool:
 
 
 @njit(cache=True, nogil=True)
-def scan(data: np.ndarray, offsets: np.ndarray, table: np.ndarray) -> np.ndarray:
-    """Characters in encoded runs, the longest run, and whether the text says that it was generated. (texts, 3) int64"""
-    texts = offsets.size - 1
-    out = np.zeros((texts, len(ENCODED)), np.int64)
-    size = longest_text(offsets)
-    cp = np.empty(size, np.uint32)
-    prop = np.empty(size, np.uint16)
-    at = np.empty(size, np.uint32)
-    special = np.empty(size, np.uint32)
-    inside = np.zeros(size, np.bool_)  # bytes of this text in a run; all false between texts
-    for t in range(texts):
+def _scan(data: np.ndarray, offsets: np.ndarray, table: np.ndarray, buffers: Buffers, out: np.ndarray) -> None:
+    cp, prop, at, special = buffers.cp, buffers.prop, buffers.at, buffers.special
+    inside = buffers.kind  # here: which bytes of the text stand in a run
+    for t in range(offsets.size - 1):
         start = offsets[t]
         stop = offsets[t + 1]
         longest = 0
         found = False
+        inside[: stop - start] = 0
         a, b = _next_run(data, start, stop, _BASE64, _SHORTEST_BASE64)
         while a < stop:
             found = True
@@ -212,12 +206,17 @@ def scan(data: np.ndarray, offsets: np.ndarray, table: np.ndarray) -> np.ndarray
         if found:
             for k in range(stop - start):
                 out[t, 0] += inside[k] and data[start + k] & 0xC0 != 0x80
-                inside[k] = False
             out[t, 1] = longest
         out[t, 2] = _says_generated(data, start, stop)
+
+
+def scan(data: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+    """Characters in encoded runs, the longest run, and whether the text says that it was generated. (texts, 3) int64"""
+    out = np.zeros((offsets.size - 1, len(ENCODED)), np.int64)
+    _scan(data, offsets, tables.properties(), buffers(offsets), out)
     return out
 
 
 def warm() -> None:
     """Compile or load the kernel."""
-    scan(np.frombuffer(b"one two", np.uint8), np.array([0, 7], np.int64), tables.properties())
+    scan(np.frombuffer(b"one two", np.uint8), np.array([0, 7], np.int64))

@@ -8,18 +8,19 @@ characters; the first occurrence is free. Differs from datatrove on purpose (tes
              letters or digits is one, so that a product's name or a date is no "repeated 13-gram".
     line     Without the blanks at its ends; blank lines are none. A paragraph is its lines.
 
-The n-grams of a family are taken from short to long, and only places whose shorter n-gram occurs twice go on to the next
-length: in prose a few per cent. So nine lengths of word n-grams cost about as much as two. Things are told apart by 64-bit
-hashes: one false match in some 10^7 texts of 10^6 words. Tables are used again for the next text and length, under a new stamp.
+The n-grams of a family are taken from short to long, and only places whose shorter n-gram may occur twice go on to the next
+length: in prose few. Whether it may is told by a rough count (hashes in buckets), which costs a tenth of a hash table; the
+table decides where it matters: for what is covered, and for the most frequent n-grams. Things are told apart by 64-bit
+hashes: one false match in some 10^7 texts of 10^6 words.
 """
 
 import numpy as np
 from numba import njit
 
 from pipeline.kernels import raw, tables
-from pipeline.kernels.spans import PROSE, find_spans
-from pipeline.kernels.tables import CLASS_MASK, CODE_POINTS, SPACE
-from pipeline.kernels.utf8 import COUNTS, count_text, decode, longest_text, next_break, solid, strip
+from pipeline.kernels.spans import PROSE
+from pipeline.kernels.tables import CLASS_MASK, SPACE
+from pipeline.kernels.utf8 import COUNTS, Buffers, buffers, count_text, next_break, solid, strip
 
 TOP_WORDS = (2, 3, 4)  # Gopher, table A1
 DUPLICATE_WORDS = (5, 6, 7, 8, 9, 10)
@@ -51,6 +52,7 @@ _TOKEN_DUPLICATE = np.array(
     [REPEATS.index(f"duplicate_{n}token_characters") if n in DUPLICATE_TOKENS else -1 for n in _TOKEN_LEVELS], np.int64
 )
 _TOKEN_CHARACTERS = REPEATS.index("token_characters")
+_LINES = COUNTS.index("lines")
 
 _A = np.uint64(0x9E3779B97F4A7C15)
 _B = np.uint64(0xBF58476D1CE4E5B9)
@@ -89,94 +91,138 @@ def table_size(items: int) -> int:
 
 
 @njit(cache=True, nogil=True)
-def _ngrams(
-    hashes: np.ndarray,  # (units,) uint64, well mixed
-    before: np.ndarray,  # (units + 1,): characters before each unit
-    units: int,
-    levels: np.ndarray,
-    top: np.ndarray,
-    duplicate: np.ndarray,
-    out: np.ndarray,
-    keys: np.ndarray,
-    marks: np.ndarray,
-    stamp: np.uint64,
-    place: np.ndarray,
-    slots: np.ndarray,
-    pairs: np.ndarray,
-) -> np.uint64:
-    """Characters of repeats per length, into `out`; returns the last stamp used.
+def _key(pairs: np.ndarray, i: int, n: int) -> np.uint64:
+    """The hash of the `n` units from `i` on."""
+    key = pairs[i]
+    for k in range(2, n - 1, 2):
+        key = key * _B + pairs[i + k]
+    if n % 2:
+        key = key * _D + pairs[i + n - 2]
+    return key
 
-    Of the most frequent n-grams the longest is taken, and of those the one that was as frequent first.
+
+@njit(cache=True, nogil=True)
+def _most_frequent(b: Buffers, before: np.ndarray, n: int, places: int, most: int, mask: np.uint64) -> int:
+    """Characters in repeats of the most frequent n-gram: of those the longest, and of those the one that was as frequent first.
+
+    `most` is the highest rough count. Only places with rough counts near it are counted exactly; should none of them be as
+    frequent as that promised, the rest follow.
     """
-    if units < levels[0]:
-        return stamp
-    for i in range(units - 1):
-        pairs[i] = hashes[i] * _A + hashes[i + 1]
-    places = 0
-    for level in range(levels.size):
-        n = levels[level]
-        if level == 0:
-            places = units - n + 1
-            for i in range(places):
-                place[i] = i
-        else:
-            while places and place[places - 1] + n > units:
-                places -= 1
-        if places == 0:
-            break
-        stamp += _1
-        stamped = stamp << _32
-        mask = np.uint64(table_size(places) - 1)
-        best = _1
-        best_length = np.int64(1) << 62
-        best_slot = np.uint32(0)
-        end = 0
-        covered = 0
-        top_column = top[level]
-        duplicate_column = duplicate[level]
+    pairs, place, slots, buckets, keys, marks = b.pairs, b.place, b.slots, b.buckets, b.keys, b.marks
+    floor = most // 2 + 1
+    while True:
+        candidates = 0
         for p in range(places):
-            i = np.int64(place[p])
-            key = pairs[i]
-            for k in range(2, n - 1, 2):
-                key = key * _B + pairs[i + k]
-            if n % 2:
-                key = key * _D + pairs[i + n - 2]
-            s = _slot(key, keys, marks, stamp, mask)
+            slots[candidates] = place[p]
+            candidates += buckets[_key(pairs, np.int64(place[p]), n) & mask] >= floor
+        b.stamp[0] += _1
+        stamp = b.stamp[0]
+        table_mask = np.uint64(table_size(candidates) - 1)
+        best = _1
+        best_length = np.int64(0)
+        best_key = np.uint64(0)
+        for c in range(candidates):
+            i = np.int64(slots[c])
+            key = _key(pairs, i, n)
+            s = _slot(key, keys, marks, stamp, table_mask)
             mark = marks[s]
-            again = mark >> _32 == stamp
-            count = (mark & _LOW_32) * np.uint64(again) + _1
+            count = (mark & _LOW_32) * np.uint64(mark >> _32 == stamp) + _1
             keys[s] = key
-            marks[s] = stamped | count
-            slots[p] = s
-            if top_column >= 0 and count >= best:
+            marks[s] = stamp << _32 | count
+            if count >= best and count > _1:
                 length = np.int64(before[i + n]) - np.int64(before[i])
                 if count > best or length > best_length:
                     best = count
                     best_length = length
-                    best_slot = np.uint32(s)
-            if duplicate_column >= 0 and again:
-                covered += np.int64(before[i + n]) - np.int64(before[max(i, end)])
-                end = i + n
-        if duplicate_column >= 0:
-            out[duplicate_column] = covered
-        if top_column >= 0 and best > _1:
-            covered = 0
-            end = 0
-            first = True
+                    best_key = key
+        if np.int64(best) >= floor or floor <= 2:
+            break
+        floor = max(2, np.int64(best))
+    covered = 0
+    if best > _1:
+        end = -1  # the first one is free
+        for c in range(candidates):
+            i = np.int64(slots[c])
+            if _key(pairs, i, n) == best_key:
+                if end >= 0:
+                    covered += np.int64(before[i + n]) - np.int64(before[max(i, end)])
+                    end = i + n
+                else:
+                    end = 0
+    return covered
+
+
+@njit(cache=True, nogil=True)
+def _covered(b: Buffers, before: np.ndarray, n: int, places: int) -> tuple[int, int]:
+    """Characters in n-grams that began earlier, each once; and how many places are left, which occur twice for certain."""
+    pairs, place, slots, keys, marks = b.pairs, b.place, b.slots, b.keys, b.marks
+    b.stamp[0] += _1
+    stamp = b.stamp[0]
+    mask = np.uint64(table_size(places) - 1)
+    end = 0
+    covered = 0
+    for p in range(places):
+        i = np.int64(place[p])
+        key = _key(pairs, i, n)
+        s = _slot(key, keys, marks, stamp, mask)
+        mark = marks[s]
+        again = mark >> _32 == stamp
+        keys[s] = key
+        marks[s] = stamp << _32 | np.uint64(again)
+        slots[p] = s
+        if again:
+            covered += np.int64(before[i + n]) - np.int64(before[max(i, end)])
+            end = i + n
+    kept = 0
+    for p in range(places):
+        place[kept] = place[p]
+        kept += np.int64(marks[np.uint64(slots[p])] & _1)
+    return covered, kept
+
+
+@njit(cache=True, nogil=True)
+def _ngrams(b: Buffers, hashes: np.ndarray, before: np.ndarray, units: int, levels: np.ndarray, top: np.ndarray, duplicate: np.ndarray, out: np.ndarray) -> None:
+    """Characters of repeats per length, into `out`. `hashes` (units,) well mixed; `before` (units + 1,): characters before each."""
+    if units <= levels[0]:
+        return
+    pairs, place, buckets = b.pairs, b.place, b.buckets
+    for i in range(units - 1):
+        pairs[i] = hashes[i] * _A + hashes[i + 1]
+    places = units - levels[0] + 1
+    for i in range(places):
+        place[i] = i
+    for level in range(levels.size):
+        n = levels[level]
+        while places and np.int64(place[places - 1]) + n > units:
+            places -= 1
+        if places < 2:
+            break
+        if duplicate[level] < 0 or places > 64:
+            # The rough count. Eight buckets a place: one in eight of the lonely n-grams goes on for nothing.
+            mask = np.uint64(4 * table_size(places) - 1)
+            buckets[: np.int64(mask) + 1] = 0
+            most = 0
             for p in range(places):
-                if slots[p] == best_slot:
-                    i = np.int64(place[p])
-                    if not first:
-                        covered += np.int64(before[i + n]) - np.int64(before[max(i, end)])
-                        end = i + n
-                    first = False
-            out[top_column] = covered
-        kept = 0
-        for p in range(places):
-            place[kept] = place[p]
-            kept += (marks[np.uint64(slots[p])] & _LOW_32) > _1
-        places = kept
-    return stamp
+                bucket = _key(pairs, np.int64(place[p]), n) & mask
+                count = np.int64(buckets[bucket]) + 1
+                buckets[bucket] = min(count, 255)
+                most = max(most, count)
+            if most < 2:
+                break
+            if top[level] >= 0:
+                out[top[level]] = _most_frequent(b, before, n, places, min(most, 255), mask)
+            kept = 0
+            for p in range(places):
+                i = place[p]
+                place[kept] = i
+                kept += buckets[_key(pairs, np.int64(i), n) & mask] > 1
+            places = kept
+        elif top[level] >= 0:
+            mask = np.uint64(0)
+            buckets[0] = 255
+            out[top[level]] = _most_frequent(b, before, n, places, 2, mask)
+        if duplicate[level] >= 0:
+            out[duplicate[level]], places = _covered(b, before, n, places)
 
 
 @njit(cache=True, nogil=True)
@@ -192,12 +238,12 @@ def _lines(
     keys: np.ndarray,
     marks: np.ndarray,
     stamp: np.uint64,
+    lines: int,
     out: np.ndarray,
-) -> np.uint64:
-    """Lines and paragraphs that stood earlier in the text; returns the last stamp used."""
-    stamp += _1
-    # Lines and paragraphs share a table, at most two things a line break and one more; a paragraph's key never means a line.
-    mask = np.uint64(table_size(2 * specials + 2) - 1)
+) -> None:
+    """Lines and paragraphs that stood earlier in the text."""
+    # Both share a table, and no text has more of them than characters; a paragraph's key never means a line.
+    mask = np.uint64(table_size(2 * lines) - 1)
     paragraph = np.uint64(0)
     paragraph_start = 0
     in_paragraph = False
@@ -226,73 +272,66 @@ def _lines(
             stop += 1
         start = stop + 1
         s += 1
-    return stamp
 
 
 @njit(cache=True, nogil=True)
-def repeats(data: np.ndarray, offsets: np.ndarray, table: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """What utf8.count returns, and REPEATS of each text: (texts, len(REPEATS)) int64. One decoding serves both."""
-    texts = offsets.size - 1
-    out = np.zeros((texts, len(COUNTS)), np.int64)
-    entropy = np.zeros(texts, np.float64)
-    repeated = np.zeros((texts, len(REPEATS)), np.int64)
-    size = longest_text(offsets)
-    cp = np.empty(size, np.uint32)
-    prop = np.empty(size, np.uint16)
-    at = np.empty(size, np.uint32)
-    special = np.empty(size, np.uint32)
-    kind = np.empty(size, np.uint8)
-    inside = np.empty(size, np.uint16)
-    first = np.empty(size, np.uint32)
-    last = np.empty(size, np.uint32)
-    histogram = np.zeros(2 * CODE_POINTS, np.int32)
-    seen = np.empty(min(size, 2 * CODE_POINTS) + 1, np.uint32)
-    hashes = np.empty(size, np.uint64)
-    pairs = np.empty(size, np.uint64)
-    before = np.zeros(size, np.uint32)
-    token_hashes = np.empty(size, np.uint64)
-    tokens_before = np.zeros(size, np.uint32)
-    place = np.empty(size, np.uint32)
-    slots = np.empty(size, np.uint32)
-    keys = np.empty(table_size(2 * size), np.uint64)
-    marks = np.zeros(keys.size, np.uint64)
-    stamp = np.uint64(0)  # 32 bits of it are used: some 10^8 texts a call
-    for t in range(texts):
-        row = repeated[t]
-        start = offsets[t]
-        n, specials = decode(data, start, offsets[t + 1], table, cp, prop, at, special)
-        spans = find_spans(cp, n, special, specials, kind)
-        words, entropy[t] = count_text(
-            data, start, offsets[t + 1], n, specials, spans, table, cp, prop, at, special, kind, inside, first, last, histogram, seen, out[t]
-        )
-        stamp = _lines(data, start, cp, prop, at, n, special, specials, keys, marks, stamp, row)
-        tokens = 0
-        gap = 0
-        for w in range(words + 1):
-            a = np.int64(first[w]) if w < words else n
-            for k in range(gap, a):
-                if prop[k] & CLASS_MASK != SPACE and kind[k] == PROSE:
-                    token_hashes[tokens] = raw.mix(np.uint64(cp[k]) + _A)
-                    tokens_before[tokens + 1] = tokens_before[tokens] + np.uint32(1)
-                    tokens += 1
-            if w == words:
-                break
-            gap = np.int64(last[w])
-            h = raw.hash_bytes(data, start + np.int64(at[a]), start + np.int64(at[gap]))
-            hashes[w] = h
-            before[w + 1] = before[w] + np.uint32(gap - a)
-            if kind[a] == PROSE:
-                token_hashes[tokens] = h
-                tokens_before[tokens + 1] = tokens_before[tokens] + np.uint32(gap - a)
+def _find_tokens(data: np.ndarray, start: int, n: int, words: int, b: Buffers) -> int:
+    """Write the hashes of words and of tokens, and the characters before each; returns how many tokens there are."""
+    cp, prop, at, kind, first, last = b.cp, b.prop, b.at, b.kind, b.first, b.last
+    tokens = 0
+    gap = 0
+    b.before[0] = 0
+    b.tokens_before[0] = 0
+    for w in range(words + 1):
+        a = np.int64(first[w]) if w < words else n
+        for k in range(gap, a):
+            if prop[k] & CLASS_MASK != SPACE and kind[k] == PROSE:
+                b.token_hashes[tokens] = raw.mix(np.uint64(cp[k]) + _A)
+                b.tokens_before[tokens + 1] = b.tokens_before[tokens] + np.uint32(1)
                 tokens += 1
-        row[_TOKEN_CHARACTERS] = tokens_before[tokens]
-        stamp = _ngrams(hashes, before, words, _WORD_LEVELS, _WORD_TOP, _WORD_DUPLICATE, row, keys, marks, stamp, place, slots, pairs)
-        stamp = _ngrams(
-            token_hashes, tokens_before, tokens, _TOKEN_LEVELS, _TOKEN_TOP, _TOKEN_DUPLICATE, row, keys, marks, stamp, place, slots, pairs
-        )
+        if w == words:
+            break
+        gap = np.int64(last[w])
+        if gap - a == 1:
+            h = raw.mix(np.uint64(cp[a]) + _A)
+        else:
+            h = raw.hash_bytes(data, start + np.int64(at[a]), start + np.int64(at[gap]))
+        b.hashes[w] = h
+        b.before[w + 1] = b.before[w] + np.uint32(gap - a)
+        if kind[a] == PROSE:
+            b.token_hashes[tokens] = h
+            b.tokens_before[tokens + 1] = b.tokens_before[tokens] + np.uint32(gap - a)
+            tokens += 1
+    return tokens
+
+
+@njit(cache=True, nogil=True)
+def _repeats(
+    data: np.ndarray, offsets: np.ndarray, table: np.ndarray, b: Buffers, out: np.ndarray, entropy: np.ndarray, repeated: np.ndarray
+) -> None:
+    for t in range(offsets.size - 1):
+        start = offsets[t]
+        n, specials, words, entropy[t] = count_text(data, start, offsets[t + 1], table, b, out[t])
+        if b.stamp[0] > np.uint64(0xFFFF0000):  # 32 bits of a mark are the stamp: after some 10^8 texts, begin again
+            b.marks[:] = 0
+            b.stamp[0] = 0
+        b.stamp[0] += _1
+        _lines(data, start, b.cp, b.prop, b.at, n, b.special, specials, b.keys, b.marks, b.stamp[0], out[t, _LINES], repeated[t])
+        tokens = _find_tokens(data, start, n, words, b)
+        repeated[t, _TOKEN_CHARACTERS] = b.tokens_before[tokens]
+        _ngrams(b, b.hashes, b.before, words, _WORD_LEVELS, _WORD_TOP, _WORD_DUPLICATE, repeated[t])
+        _ngrams(b, b.token_hashes, b.tokens_before, tokens, _TOKEN_LEVELS, _TOKEN_TOP, _TOKEN_DUPLICATE, repeated[t])
+
+
+def repeats(data: np.ndarray, offsets: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """What utf8.count returns, and REPEATS of each text: (texts, len(REPEATS)) int64. One decoding serves both."""
+    out = np.zeros((offsets.size - 1, len(COUNTS)), np.int64)
+    entropy = np.zeros(offsets.size - 1, np.float64)
+    repeated = np.zeros((offsets.size - 1, len(REPEATS)), np.int64)
+    _repeats(data, offsets, tables.properties(), buffers(offsets), out, entropy, repeated)
     return out, entropy, repeated
 
 
 def warm() -> None:
     """Compile or load the kernel."""
-    repeats(np.frombuffer(b"one two", np.uint8), np.array([0, 7], np.int64), tables.properties())
+    repeats(np.frombuffer(b"one two", np.uint8), np.array([0, 7], np.int64))

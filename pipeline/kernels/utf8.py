@@ -13,6 +13,9 @@ all is `tests/twins/utf8.py`.
     ellipsis    "..." or "。。。" or one or two "…" (…… is the Chinese one).
 """
 
+import threading
+from typing import NamedTuple
+
 import numpy as np
 from numba import njit
 
@@ -237,16 +240,19 @@ def decode(
     n = _0
     s = _0
     while i < end:
-        while i + _8 <= end and raw.load_8(data, i) & _HIGH_BITS == _0:
+        while i + _8 <= end and raw.load_8(data, i) & _HIGH_BITS == _0:  # eight ASCII characters, in loops that need no branch
             for k in range(8):
                 u = np.uint64(k)
                 lead = data[i + u]
-                p = table[np.uint64(lead)]
                 cp[n + u] = lead
-                prop[n + u] = p
+                prop[n + u] = table[np.uint64(lead)]
+            for k in range(8):
+                u = np.uint64(k)
                 at[n + u] = i + u - begin
+            for k in range(8):
+                u = np.uint64(k)
                 special[s] = n + u
-                s += np.uint64(p >> _SPECIAL_SHIFT & _ONE_16)
+                s += np.uint64(prop[n + u] >> _SPECIAL_SHIFT & _ONE_16)
             i += _8
             n += _8
         if i >= end:
@@ -438,8 +444,9 @@ def _count_words(data: np.ndarray, start: int, cp: np.ndarray, prop: np.ndarray,
         length = b - a
         characters += length
         longest = max(longest, length)
-        if length > LONG_WORD:
-            long_characters += length
+        if prop[a] & CLASS_MASK == HAN:
+            letters += 1
+            continue
         k = a
         while k < b and not prop[k] & ALPHABETIC:
             k += 1
@@ -448,6 +455,8 @@ def _count_words(data: np.ndarray, start: int, cp: np.ndarray, prop: np.ndarray,
         key = raw.load(data, start + np.int64(at[a]), np.int64(at[b]) - np.int64(at[a])) | _ASCII_LOWER
         place = key * _STOP_MULTIPLIER >> _STOP_SHIFT
         stops |= _STOP_BITS[place] * np.uint64(_STOP_KEYS[place] == key)
+        if length > LONG_WORD:
+            long_characters += length
         if cp[a] == 48 and length > 2 and cp[a + 1] | 32 == 120:
             k = a + 2
             while k < b and (48 <= cp[k] <= 57 or 97 <= cp[k] | 32 <= 102):
@@ -640,89 +649,112 @@ def _count_marks(cp: np.ndarray, kind: np.ndarray, n: int, special: np.ndarray, 
                 out[P_ELLIPSES] += ellipses
 
 
-@njit(cache=True, nogil=True)
-def count_text(
-    data: np.ndarray,
-    start: int,
-    stop: int,
-    n: int,
-    specials: int,
-    spans: bool,
-    table: np.ndarray,
-    cp: np.ndarray,
-    prop: np.ndarray,
-    at: np.ndarray,
-    special: np.ndarray,
-    kind: np.ndarray,
-    inside: np.ndarray,
-    first: np.ndarray,
-    last: np.ndarray,
-    histogram: np.ndarray,
-    seen: np.ndarray,
-    out: np.ndarray,
-) -> tuple[int, float]:
-    """Count one decoded text, whose spans are found, into its row `out`; leaves its words in `first` and `last`.
+class Buffers(NamedTuple):
+    """What the kernels write while they read one text. An entry a code point, but for the last five."""
 
-    Returns how many words there are, and the entropy.
+    cp: np.ndarray  # the code point
+    prop: np.ndarray  # its class and flags
+    at: np.ndarray  # the byte where it begins
+    special: np.ndarray  # the list of those that are SPECIAL
+    kind: np.ndarray  # PROSE, URL, CODE or TEX
+    inside: np.ndarray  # whether it stands in a word
+    first: np.ndarray  # where each word begins …
+    last: np.ndarray  # … and ends
+    seen: np.ndarray  # the distinct code points
+    hashes: np.ndarray  # of words
+    before: np.ndarray  # characters in words before each
+    token_hashes: np.ndarray
+    tokens_before: np.ndarray
+    pairs: np.ndarray  # hashes of two words or tokens in a row
+    place: np.ndarray  # where n-grams that may repeat begin
+    slots: np.ndarray  # and their slots in the table
+    buckets: np.ndarray  # a rough count by hash
+    keys: np.ndarray  # a hash table: the key …
+    marks: np.ndarray  # … and, in 32 bits each, the stamp that says whether the slot is taken, and a count
+    stamp: np.ndarray  # the last stamp used (one number)
+    histogram: np.ndarray  # code points in prose and, behind them, in spans; all zero between texts
+
+
+_KEPT = threading.local()
+_KEEP_BYTES = 1 << 24  # buffers for longer texts are given back
+
+
+def buffers(offsets: np.ndarray) -> Buffers:
+    """Buffers for the longest text of a batch, this thread's own, used again for the next batch.
+
+    What is not written is not there: a page of memory comes with the first write to it.
     """
+    longest = int(np.diff(offsets).max(initial=0))
+    kept: Buffers | None = getattr(_KEPT, "buffers", None)
+    if kept is None or kept.cp.size < longest + 16:
+        size = max(longest, 1 << 16) + 16  # 16: for what decode writes ahead
+        slots = 1 << (2 * size - 1).bit_length()
+        integers = {name: np.empty(size, np.uint32) for name in ("cp", "at", "special", "first", "last", "before", "tokens_before", "place", "slots")}
+        kept = Buffers(
+            prop=np.empty(size, np.uint16),
+            kind=np.empty(size, np.uint8),
+            inside=np.empty(size, np.uint16),
+            seen=np.empty(min(size, 2 * CODE_POINTS + 1), np.uint32),
+            hashes=np.empty(size, np.uint64),
+            token_hashes=np.empty(size, np.uint64),
+            pairs=np.empty(size, np.uint64),
+            buckets=np.empty(4 * slots, np.uint8),
+            keys=np.empty(slots, np.uint64),
+            marks=np.zeros(slots, np.uint64),
+            stamp=np.zeros(1, np.uint64),
+            histogram=np.zeros(2 * CODE_POINTS, np.int32) if kept is None else kept.histogram,
+            **integers,
+        )
+    if longest <= _KEEP_BYTES:
+        _KEPT.buffers = kept
+    return kept
+
+
+@njit(cache=True, nogil=True)
+def count_text(data: np.ndarray, start: int, stop: int, table: np.ndarray, b: Buffers, out: np.ndarray) -> tuple[int, int, int, float]:
+    """Decode one text and count it into its row `out`.
+
+    Leaves the buffers cp, prop, at, special, kind, first and last; returns how many code points, special ones and words there
+    are, and the entropy.
+    """
+    n, specials = decode(data, start, stop, table, b.cp, b.prop, b.at, b.special)
+    spans = find_spans(b.cp, n, b.special, specials, b.kind)
     out[BYTES] = stop - start
-    entropy = _count_characters(cp, kind, spans, n, table, histogram, seen, out)
-    words = find_words(prop, n, out[C_MARKS] > 0, inside, first, last)
-    _count_words(data, start, cp, prop, at, words, first, last, out)
-    _count_sentences(cp, prop, n, special, specials, words, last, out)
-    _count_lines(cp, prop, kind, n, special, specials, out)
-    _count_marks(cp, kind, n, special, specials, out)
+    entropy = _count_characters(b.cp, b.kind, spans, n, table, b.histogram, b.seen, out)
+    words = find_words(b.prop, n, out[C_MARKS] > 0, b.inside, b.first, b.last)
+    _count_words(data, start, b.cp, b.prop, b.at, words, b.first, b.last, out)
+    _count_sentences(b.cp, b.prop, n, b.special, specials, words, b.last, out)
+    _count_lines(b.cp, b.prop, b.kind, n, b.special, specials, out)
+    _count_marks(b.cp, b.kind, n, b.special, specials, out)
     if spans:
         for i in range(n):
-            out[N_URL] += kind[i] == URL
-            out[N_CODE] += kind[i] == CODE
-            out[N_TEX] += kind[i] == TEX
+            out[N_URL] += b.kind[i] == URL
+            out[N_CODE] += b.kind[i] == CODE
+            out[N_TEX] += b.kind[i] == TEX
     found = raw.find(data, start, stop, _LOREM, _LOREM_SKIP)
     while found >= 0:
         out[N_LOREM] += 1
         found = raw.find(data, found + _LOREM.size, stop, _LOREM, _LOREM_SKIP)
-    return words, entropy
+    return n, specials, words, entropy
 
 
 @njit(cache=True, nogil=True)
-def longest_text(offsets: np.ndarray) -> int:
-    """Bytes of the batch's longest text: what one text's buffers need, and 16 more for what is written ahead."""
-    longest = 0
+def _count(data: np.ndarray, offsets: np.ndarray, table: np.ndarray, b: Buffers, out: np.ndarray, entropy: np.ndarray) -> None:
     for t in range(offsets.size - 1):
-        longest = max(longest, offsets[t + 1] - offsets[t])
-    return longest + 16
+        _, _, _, entropy[t] = count_text(data, offsets[t], offsets[t + 1], table, b, out[t])
 
 
-@njit(cache=True, nogil=True)
-def count(data: np.ndarray, offsets: np.ndarray, table: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def count(data: np.ndarray, offsets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Count everything of COUNTS in each text of a batch, and the entropy of its prose's characters.
 
-    `data` uint8, `offsets` (texts + 1,) int64 into it, `table` = tables.properties().
-    Returns (texts, len(COUNTS)) int64 and (texts,) float64.
+    `data` uint8, `offsets` (texts + 1,) int64 into it. Returns (texts, len(COUNTS)) int64 and (texts,) float64.
     """
-    texts = offsets.size - 1
-    out = np.zeros((texts, len(COUNTS)), np.int64)
-    entropy = np.zeros(texts, np.float64)
-    size = longest_text(offsets)
-    cp = np.empty(size, np.uint32)
-    prop = np.empty(size, np.uint16)
-    at = np.empty(size, np.uint32)
-    special = np.empty(size, np.uint32)
-    kind = np.empty(size, np.uint8)
-    inside = np.empty(size, np.uint16)
-    first = np.empty(size, np.uint32)
-    last = np.empty(size, np.uint32)
-    histogram = np.zeros(2 * CODE_POINTS, np.int32)
-    seen = np.empty(min(size, 2 * CODE_POINTS) + 1, np.uint32)
-    for t in range(texts):
-        n, specials = decode(data, offsets[t], offsets[t + 1], table, cp, prop, at, special)
-        spans = find_spans(cp, n, special, specials, kind)
-        _, entropy[t] = count_text(
-            data, offsets[t], offsets[t + 1], n, specials, spans, table, cp, prop, at, special, kind, inside, first, last, histogram, seen, out[t]
-        )
+    out = np.zeros((offsets.size - 1, len(COUNTS)), np.int64)
+    entropy = np.zeros(offsets.size - 1, np.float64)
+    _count(data, offsets, tables.properties(), buffers(offsets), out, entropy)
     return out, entropy
 
 
 def warm() -> None:
     """Compile or load the kernel."""
-    count(np.frombuffer(b"one two", np.uint8), np.array([0, 7], np.int64), tables.properties())
+    count(np.frombuffer(b"one two", np.uint8), np.array([0, 7], np.int64))

@@ -160,12 +160,15 @@ def _utf16_without_mark(data: bytes) -> tuple[str, str] | None:
     sample = sample[: len(sample) & ~1]
     if len(sample) < 4 or len(_NOT_TEXT.findall(sample)) * 100 < len(sample):
         return None
+    for name in ("utf-32-le", "utf-32-be"):  # three of its four bytes are nearly always zero: nothing else decodes
+        if len(data) % 4 == 0 and sample.count(b"\0") * 2 >= len(sample) and (text := _strict(data, name)) is not None:
+            return text, name
     best: tuple[float, str] = (0.0, "")
     for name in ("utf-16-le", "utf-16-be"):
         text = sample.decode(name, "replace")
         usual = sum(1 for c in text if "\x20" <= c < "\x7f" or c in "\n\r\t" or "\xa0" <= c < "\u0600" or "\u3000" <= c < "\ua000" or "\uac00" <= c < "\ud7b0" or "\uff00" <= c < "\ufff0")
-        plain = sum(1 for c in text if c in " \n\r\t，。、的<>/=\"")
-        if usual >= 0.97 * len(text):
+        plain = sum(1 for c in text if c in " \n\r\t，。、的<>/=\"")  # no text is without
+        if usual >= 0.97 * len(text) and plain >= 0.02 * len(text):
             best = max(best, (usual / len(text) + plain / len(text), name))
     return (data.decode(best[1], "replace"), best[1]) if best[1] else None
 

@@ -68,12 +68,12 @@ def write_sample(folder: Path, small: bool = False) -> None:
 # The columns of the truth, and what stands in them where nothing is to be said.
 _EMPTY: dict[str, Any] = {
     "id": None,  # 32 hex digits, of records with a WARC-Record-ID
-    "url": None,  # or repository/path
+    "url": None,  # of code, repository@commit:path
     "file": None,  # in the sample's folder
     "offset": None,  # of the WARC member, of the JSONL line
     "row": None,  # of the JSONL line
     "source": None,  # web, social, encyclopaedia, code
-    "class": None,  # which see `sample_crawl.CLASSES`
+    "class": None,  # which see `sample_plan.CLASSES`
     "expect": None,  # keep, the stage that should drop it, or keep_until:STAGE
     "also": [],  # other stages that would be as right
     "domain": None,
@@ -105,19 +105,28 @@ def _told(size: str, prose: Prose, number: int, copies: int) -> Iterator[tuple[s
                     body = prose.draw(language, ("encyclopaedia", "science", "history")[i % 3], chance, chance.between(3, 6))
                     text, kind = body.text(), body.kind
                     url = f"https://{language}.lexicon.example/entry/{chance.digits(6)}"
-                rows.append(_row(source, language, kind, f"2026-{chance.between(5, 9):02d}-{chance.between(1, 28):02d}", url, text))
+                rows.append(
+                    _row(source=source, language=language, kind=kind, date=f"2026-{chance.between(5, 9):02d}-{chance.between(1, 28):02d}", url=url, text=text)
+                )
             for i in range(copies):
                 chance = Chance(size, source, language, "copy", i)
                 document, truth = rows[i]["document"], rows[i]["truth"]
                 truth["group"] = truth["url"]
                 url = f"{document['url']}-{chance.digits(3)}"
-                copy = _row(source, language, truth["kind"], f"2026-{chance.between(1, 4):02d}-{chance.between(1, 28):02d}", url, document["text"])
+                copy = _row(
+                    source=source,
+                    language=language,
+                    kind=truth["kind"],
+                    date=f"2026-{chance.between(1, 4):02d}-{chance.between(1, 28):02d}",
+                    url=url,
+                    text=document["text"],
+                )
                 copy["truth"].update({"class": "mirror", "expect": "text", "also": ["near"], "group": truth["url"], "other": truth["url"], "jaccard": 1.0})
                 rows.append(copy)
             yield f"{source}/{source}-{language}.jsonl", Chance(size, source, language, "order").shuffled(rows)
 
 
-def _row(source: str, language: str, kind: str, date: str, url: str, text: str) -> dict[str, Any]:
+def _row(*, source: str, language: str, kind: str, date: str, url: str, text: str) -> dict[str, Any]:
     return {
         "document": {"text": text, "lang": language, "url": url, "date": date},
         "truth": {
@@ -201,57 +210,77 @@ _SCORE = pa.schema(
 )
 
 
+# How the ledger's stages are called in the truth. What is not here and is no deduplication is a filter: `rules`. What the mix left over was kept until then.
+_STAGES = {
+    "language": "language",
+    "decontaminate": "contaminated",
+    "sensitive": "sensitive",
+    "spam": "spam",
+    "quality": "quality",
+    "scrub": "contact",
+    "licence": "licence",
+    "downsample": "keep",
+    "mix": "keep",
+}
+_BY = {"id": "id", "url": "url", "text": "text", "minhash": "near"}
+
+
 def truth_stage(stage: str, reason: str = "") -> str:
-    """The truth's word for a ledger row: what `stage` and `reason` are called there. Anything unknown is a filter, so `rules`."""
-    name = f"{stage} {reason}".lower()
-    for word, meaning in (
-        ("unreadable", "unreadable"), ("skipped", "skipped"), ("minhash", "near"), ("by: url", "url"), ("by url", "url"), ("url", "url"), ("decontaminate", "contaminated"),
-        ("sensitive", "sensitive"), ("spam", "spam"), ("quality", "quality"), ("personal", "contact"), ("contact", "contact"), ("language", "language"),
-    ):  # fmt: skip
-        if word in stage.lower() or (word in name and word in ("unreadable", "skipped", "minhash")):
-            return meaning
-    if "dedup" in stage.lower():
-        return "id" if "id" in name.replace("dedup", "").split() or name.endswith("id") else "text"
-    return "rules"
+    """The truth's word for a ledger row.
+
+    >>> truth_stage("deduplicate_minhash"), truth_stage("gopher", "word_count >= 50"), truth_stage("web", "unreadable: truncated")
+    ('near', 'rules', 'unreadable')
+    """
+    for word in ("unreadable", "skipped"):
+        if stage.startswith(word) or reason.startswith(word):
+            return word
+    if stage.startswith("dedup"):
+        return _BY.get(stage.rsplit("_", 1)[-1], "text")
+    return next((meaning for name, meaning in _STAGES.items() if stage.startswith(name)), "rules")
 
 
 def outcomes(
     truth: Sequence[Mapping[str, Any]],
     ledger: Iterable[Mapping[str, Any]],
-    kept_ids: Collection[str],
+    kept: Collection[str],
     stage_of: Callable[[str, str], str] = truth_stage,
 ) -> list[str]:
     """Where each row of the truth ended: `keep`, a stage, or `lost`, in step with `truth`.
 
-    Rows are found by id and url, or by file and offset where a record has no id of its own. Among copies of one original all but one should go, and which one
+    A row is found by id and url, by url alone where either side has no id, or by file and offset. Among copies of one original all but one should go, and which one
     stays is the run's to choose: where a copy stayed and its original went for the copy's reason, they change places.
     """
-    by_url: dict[tuple[Any, Any], str] = {}
-    by_place: dict[tuple[Any, Any], str] = {}
+    found: dict[tuple[Any, Any], str] = {}
     for row in ledger:
         stage = stage_of(row["stage"], row["reason"])
-        by_url[row.get("id"), row.get("url")] = stage
-        by_url.setdefault((None, row.get("url")), stage) if row.get("id") is None else None
-        by_place[str(row.get("file")).rsplit("/", 1)[-1], row.get("offset")] = stage
-    kept = set(kept_ids)
+        found[_base_name(row), row.get("offset")] = stage
+        if row.get("url"):
+            found[row.get("id"), row["url"]] = stage
+            found.setdefault(("any", row["url"]), stage)
+    kept = set(kept)
     ended = []
     for row in truth:
-        place = (str(row.get("file")).rsplit("/", 1)[-1], row.get("offset"))
-        dropped = by_url.get((row.get("id"), row.get("url"))) or by_place.get(place)
+        keys: list[tuple[Any, Any]] = [(row.get("id"), row.get("url")), (_base_name(row), row.get("offset")), (None, row.get("url"))]
+        if row.get("id") is None:
+            keys.append(("any", row.get("url")))
+        dropped = next((found[key] for key in keys if key in found), None)
         if dropped:
             ended.append(dropped)
         elif row.get("id") in kept or row.get("url") in kept:
             ended.append("keep")
-        else:
-            # A record that never became a document need not be named by anyone: skipped by type, or its bytes unreadable.
-            ended.append(row["expect"] if row["expect"] in ("skipped", "unreadable") else by_url.get((None, row.get("url")), "lost"))
-    places = {key: i for i, row in enumerate(truth) for key in (row.get("id"), row.get("url")) if key and row.get("group") is None or key == row.get("group")}
+        else:  # what is skipped by its type is counted, but named by no ledger row
+            ended.append("skipped" if row["expect"] == "skipped" or "skipped" in row["also"] else "lost")
+    originals = {key: i for i, row in enumerate(truth) if not row.get("other") for key in (row.get("id"), row.get("url")) if key}
     for i, row in enumerate(truth):
-        if row.get("group") and ended[i] == "keep" and row["expect"] != "keep":
-            original = places.get(row["group"])
-            if original is not None and ended[original] in (row["expect"], *row.get("also", ())):
+        if row.get("other") and row.get("group") and ended[i] == "keep" and row["group"] in originals:
+            original = originals[row["group"]]
+            if ended[original] in (row["expect"], *row["also"]):
                 ended[i], ended[original] = ended[original], ended[i]
     return ended
+
+
+def _base_name(row: Mapping[str, Any]) -> str:
+    return str(row.get("file")).rsplit("/", 1)[-1]
 
 
 def score(
@@ -263,7 +292,7 @@ def score(
 ) -> pa.Table:
     """Precision and recall of every stage on the sample, `keep` and `lost` among them.
 
-    `ran` names the stages of the run: what only a stage that did not run could have found should have been kept. `kept_ids` are ids of WARC records and ids or urls (paths, of code) of the rest.
+    `ran` names the stages of the run: what only a stage that did not run could have found should have been kept. `kept_ids` holds the ids of web pages, and of the other sources the urls (`repository@commit:path` of code): their ids are the readers' affair.
     """
     truth = truth_rows.to_pylist() if isinstance(truth_rows, pa.Table) else list(truth_rows)
     ledger = ledger_rows.to_pylist() if isinstance(ledger_rows, pa.Table) else ledger_rows

@@ -125,22 +125,27 @@ def http_response(status: str, headers: Sequence[tuple[str, str]], body: bytes) 
     return head.encode("latin-1") + body
 
 
-def tar(files: Iterable[tuple[str, bytes, int]]) -> bytes:
-    """A ustar archive of (path, content, seconds since 1970), in the order given. Paths of at most 100 bytes."""
-    out = []
-    for path, content, seconds in files:
-        name = path.encode()
-        if len(name) > 100:
-            raise ValueError(f"{path}: too long for the name field of a ustar header")
-        before = b"".join(
-            [
-                name.ljust(100, b"\0"),
-                b"0000644\0" + b"0000000\0" + b"0000000\0",  # mode, user, group
-                f"{len(content):011o}\0{seconds:011o}\0".encode(),
-            ]
-        )
-        after = (b"0" + bytes(100) + b"ustar\x0000" + bytes(32) + bytes(32) + b"0000000\0" + b"0000000\0").ljust(356, b"\0")
-        checksum = sum(before) + 8 * 0x20 + sum(after)  # the checksum field counts as eight spaces
-        out.append(before + f"{checksum:06o}\0 ".encode() + after)
-        out.append(content + bytes(-len(content) % 512))
+def tar(files: Iterable[tuple[str, bytes]], seconds: int, comment: str) -> bytes:
+    """A ustar archive of (path, content) in the order given, all of one time, with a comment where `git archive` writes the commit. Paths of at most 100 bytes."""
+    text = f" comment={comment}\n"
+    length = len(text) + 2  # of two digits, which count themselves
+    out = [_tar_member("pax_global_header", f"{length}{text}".encode(), seconds, b"g")]
+    out += [_tar_member(path, content, seconds, b"0") for path, content in files]
     return b"".join(out) + bytes(1024)
+
+
+def tar_size(content: bytes) -> int:
+    """Bytes that a member of this content takes up."""
+    return 512 + (len(content) + 511) // 512 * 512
+
+
+def _tar_member(path: str, content: bytes, seconds: int, kind: bytes) -> bytes:
+    name = path.encode()
+    if len(name) > 100:
+        raise ValueError(f"{path}: too long for the name field of a ustar header")
+    # name, mode, user, group, size, time
+    before = name.ljust(100, b"\0") + b"0000644\0" + b"0000000\0" * 2 + f"{len(content):011o}\0{seconds:011o}\0".encode()
+    # type, link, magic and version, user and group name, device numbers, prefix
+    after = (kind + bytes(100) + b"ustar\x0000" + bytes(64) + b"0000000\0" * 2).ljust(356, b"\0")
+    checksum = sum(before) + 8 * 0x20 + sum(after)  # the checksum field counts as eight spaces
+    return before + f"{checksum:06o}\0 ".encode() + after + content + bytes(-len(content) % 512)

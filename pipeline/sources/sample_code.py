@@ -6,6 +6,7 @@ records, so that no two say the same. No document is over 16 KB. Costs 0.1 secon
 """
 
 import base64
+import hashlib
 import json
 import re
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from pipeline.sources.sample_bytes import Chance, tar
+from pipeline.sources.sample_bytes import Chance, tar, tar_size
 from pipeline.sources.sample_texts import jaccard, name_en
 from pipeline.store import open_data
 
@@ -29,6 +30,7 @@ _REPOSITORIES = {
     "deckscripts": ("Shell", "GPL-3.0", "lib"),
 }
 _ENDINGS = {"Python": "py", "JavaScript": "js", "TypeScript": "ts", "C": "c", "Go": "go", "Rust": "rs", "Java": "java", "Shell": "sh"}
+_TIME = 1_767_225_600  # 2026-01-01
 _COMMENT = {"Python": "#", "Shell": "#"}  # else //
 
 # what is kept, its name, a measure of it, a count of it
@@ -203,7 +205,7 @@ def _markup(kind: int, place: int, repository: str) -> tuple[str, str, str]:
 
 
 def code(size: str) -> Iterator[tuple[str, bytes, list[dict[str, Any]]]]:
-    """(name, content, rows of the truth) of each archive: one with the repositories, one with copies and forks of what is in it."""
+    """(name, content, rows of the truth) of each archive: a repository, with its commit as `git archive` writes it; `driftwood` holds copies and forks of the others."""
     column = 1 if size == "small" else 0
     number = {name: counts[column] for name, counts in _NUMBERS.items()}
     names = list(_REPOSITORIES)
@@ -244,9 +246,9 @@ def code(size: str) -> Iterator[tuple[str, bytes, list[dict[str, Any]]]]:
             f"{repository}/LICENSE",
             _LICENCES[licence].format(repository=repository),
             "licence",
-            "skipped",
+            "keep",
             None,
-            ("rules", "keep", "text", "near"),
+            ("rules", "skipped", "text", "near", "licence"),
             note=licence,
         )
     programs = sorted(
@@ -339,7 +341,7 @@ def code(size: str) -> Iterator[tuple[str, bytes, list[dict[str, Any]]]]:
 
     originals = [file for file in first if file.truth["class"] in ("code_program", "code_assembled")]
     drawn = Chance("code", "copies", size).shuffled(originals)
-    for i in range(number["copy"]):
+    for _ in range(number["copy"]):
         source = drawn.pop()
         source.truth["group"] = source.path
         put(
@@ -381,9 +383,9 @@ def code(size: str) -> Iterator[tuple[str, bytes, list[dict[str, Any]]]]:
         "driftwood/LICENSE",
         _LICENCES["MIT"].format(repository="driftwood"),
         "licence",
-        "skipped",
+        "keep",
         None,
-        ("rules", "keep", "text", "near"),
+        ("rules", "skipped", "text", "near", "licence"),
         note="MIT",
     )
     for i in range(number["scratch"]):
@@ -398,11 +400,24 @@ def code(size: str) -> Iterator[tuple[str, bytes, list[dict[str, Any]]]]:
             ("near",),
             note="no licence",
         )
-    for i, files in enumerate((first, second)):
-        seconds = 1_767_225_600  # 2026-01-01
-        members = [(file.path, file.content, seconds + 3600 * place) for place, file in enumerate(files)]
-        rows, offset = [], 0
+    members: dict[str, list[_File]] = {}
+    for file in (*first, *second):
+        members.setdefault(file.path.split("/", 1)[0], []).append(file)
+    commits = {repository: hashlib.sha1(b"".join(file.content for file in files)).hexdigest() for repository, files in members.items()}
+    for repository, files in members.items():
+        content = tar([(file.path.split("/", 1)[1], file.content) for file in files], _TIME, commits[repository])
+        rows, offset = [], 1024  # after the comment
         for file in files:
             rows.append({**file.truth, "offset": offset})
-            offset += 512 + (len(file.content) + 511) // 512 * 512
-        yield f"sample-{i}.tar", tar(members), rows
+            offset += tar_size(file.content)
+        yield f"{repository}.tar", content, [_addressed(row, commits) for row in rows]
+
+
+def _addressed(row: dict[str, Any], commits: dict[str, str]) -> dict[str, Any]:
+    """A row of the truth with its repository/path as the reader names it: repository@commit:path."""
+
+    def address(path: str) -> str:
+        repository, inside = path.split("/", 1)
+        return f"{repository}@{commits[repository]}:{inside}"
+
+    return {**row, **{key: address(row[key]) for key in ("url", "other", "group") if row.get(key)}}

@@ -1,15 +1,15 @@
-"""The crawl of the sample: which pages there are, what is wrong with each, how they were sent, and the WARC files they lie in.
+"""The crawl of the sample: each class of `sample_plan.CLASSES` made page by page, and the WARC files that they lie in.
 
-`CLASSES` is the plan: one line a class of records, with its number in the full and in the small sample and what should become of it.
 Costs some 4 seconds and 150 MB for the full sample.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
-from pipeline.sources.sample_bytes import Chance, chunked, gzip_stored, http_response, uuid_of, warc_record
-from pipeline.sources.sample_pages import Page, furniture_only, render, template_for, with_lines
+from pipeline.sources.sample_bytes import Chance, gzip_stored, http_response, uuid_of, warc_record
+from pipeline.sources.sample_pages import furniture_only, render, with_lines
+from pipeline.sources.sample_plan import BESIDE, CLASSES, Made, Plan, Record, path_of, respond
 from pipeline.sources.sample_texts import (
     Body,
     Prose,
@@ -22,7 +22,6 @@ from pipeline.sources.sample_texts import (
     join,
     name_en,
     name_zh,
-    passages,
     passages_in,
     phone_en,
     phone_zh,
@@ -32,275 +31,32 @@ from pipeline.sources.sample_texts import (
     tokens,
 )
 
-# class -> (records in the full sample, in the small one, what should become of one, what else would be as right)
-CLASSES: dict[str, tuple[int, int, str, tuple[str, ...]]] = {
-    "article_en": (1150, 97, "keep", ()),
-    "article_zh": (900, 76, "keep", ()),
-    "article_hant": (100, 10, "keep", ()),
-    "personal": (60, 4, "keep", ()),  # an article with an address in it: for scrub
-    "mixed": (40, 3, "keep", ()),  # English and Chinese by turns
-    "charset_conflict": (40, 5, "keep", ()),  # header and page disagree; one of them is right, or neither
-    "no_charset": (30, 3, "keep", ()),  # nobody says
-    "bad_bytes": (30, 2, "keep", ()),  # stray bytes in the text
-    "cut_page": (24, 2, "keep", ()),  # the crawler stopped reading in the last paragraph
-    "near_60": (60, 3, "keep", ()),  # akin, but far below the threshold
-    "near_85": (60, 3, "near", ()),
-    "near_90": (60, 3, "near", ()),
-    "near_95": (60, 3, "near", ()),
-    "mirror": (160, 10, "text", ("near",)),  # the same article at another address; half of them under another site's name
-    "tracked": (20, 2, "text", ("url", "near")),  # the same page, with tracking parameters in its address
-    "url_repeat": (60, 4, "url", ()),  # an older text at the same address
-    "id_repeat": (30, 2, "id", ()),  # another page under the same WARC-Record-ID
-    "furniture": (120, 8, "rules", ("language",)),  # links, a login wall, "not found" with status 200
-    "short": (90, 6, "rules", ("language",)),
-    "repeated_lines": (50, 3, "rules", ("language",)),
-    "repeated_paragraphs": (30, 3, "rules", ("language",)),
-    "contact_list": (30, 2, "rules", ("contact", "language")),
-    "letters": (40, 2, "language", ("rules",)),
-    "han_noise": (30, 2, "rules", ("language",)),
-    "han_noise_punctuated": (20, 1, "keep_until:quality", ("rules", "language")),  # only a model of the language can tell
-    "other_language": (150, 9, "language", ("rules",)),
-    "contact_prose": (30, 2, "keep_until:contact", ("rules", "language")),
-    "gambling": (60, 4, "keep_until:sensitive", ("rules", "language", "near", "text")),
-    "adult": (60, 4, "keep_until:sensitive", ("rules", "language", "near", "text")),
-    "seo": (80, 4, "keep_until:spam", ("rules", "language", "near", "text")),
-    "contaminated": (40, 3, "keep_until:contaminated", ()),
-    "empty": (20, 2, "skipped", ("unreadable", "rules", "language")),
-    "not_html": (60, 6, "skipped", ("unreadable",)),
-    "error_page": (40, 4, "skipped", ("rules", "language")),  # status 301, 403, 404, 500
-    "cut_payload": (
-        12,
-        2,
-        "unreadable",
-        ("skipped", "rules", "language", "keep"),
-    ),  # a gzip body that ends in the middle: what can be read may be kept
-    "cut_record": (1, 1, "unreadable", ()),  # the file ends inside its last member
-}
-_BESIDE = ("skipped", ())  # warcinfo, request, metadata and revisit records
-
-# Where copies may come from: pages whose whole text should come out.
-_ORIGINALS = ("article_en", "article_zh", "article_hant")
-
-_STEMS_EN = ("pellmouth dunmarrow ashvale brackenford tarnwick quillhaven mossburn larkspire fenholt oakrise wyndale hollowbrook thistledown kestrelby stonemere emberly foxcombe greywater "
-             "marlpit rookhurst sedgeway tidewell umberton vexley willowick yarrowby amberlea birchsted cinderford dewpond").split()  # fmt: skip
-_STEMS_ZH = (
-    "linjiang qinghe yunxi baisha shuikou xinluo guanqiao hengtang lanpu shimen tianxin wutong zhuxi anping biluo caotang dongli fengqi guzhen hupan jiangwan kaiyue lushan moxiang nanqiao"
-).split()
-_ENDS = {
-    "news": ("herald", "daily", "post", "observer"), "encyclopaedia": ("wiki", "pedia", "lexicon"), "forum": ("forum", "board", "talk"), "shop": ("shop", "store", "market"),
-    "recipe": ("kitchen", "table", "cooks"), "law": ("gazette", "statutes", "council"), "science": ("journal", "institute", "review"), "story": ("stories", "reader", "tales"),
-    "howto": ("manual", "guide", "workshop"), "travel": ("trails", "travel", "journeys"), "history": ("archive", "history", "museum"),
-}  # fmt: skip
-_SITE_ZH = {
-    "news": "日报", "encyclopaedia": "百科", "forum": "论坛", "shop": "商城", "recipe": "美食网", "law": "政务网", "science": "学报", "story": "书屋", "howto": "指南", "travel": "旅行", "history": "史志网",
-}  # fmt: skip
-_PATHS: tuple[Callable[[Chance, str], str], ...] = (
-    lambda c, date: f"/{date[:4]}/{date[5:7]}/{c.digits(6)}.html",
-    lambda c, date: f"/article/{c.digits(7)}",
-    lambda c, date: f"/?p={c.digits(5)}",
-    lambda c, date: f"/a/{date.replace('-', '')}/{c.digits(5)}.shtml",
-    lambda c, date: f"/content/{c.digits(4)}/{c.digits(4)}.htm",
-    lambda c, date: f"/posts/{c.pick(('on', 'about', 'notes', 'more', 'why'))}-{c.digits(6)}/",
-    lambda c, date: f"/thread-{c.digits(6)}-1-1.html",
-)
-
-_CHARSETS = {
-    "en": ("utf-8",) * 16 + ("iso-8859-1", "iso-8859-1", "windows-1252", "utf-16"),
-    "zh": ("utf-8",) * 12 + ("gbk",) * 4 + ("gb18030",) * 2 + ("gb2312", "utf-16"),
-    "zh-Hant": ("utf-8",) * 6 + ("big5",) * 4,
-}
-# What a declaration means in practice: gb2312 pages hold GBK, and iso-8859-1 is windows-1252 on the web.
-_CODEC = {"gb2312": "gbk", "iso-8859-1": "cp1252", "windows-1252": "cp1252"}
-
-
-@dataclass(frozen=True)
-class Made:
-    """A page with its template, kept so that copies of it can be made."""
-
-    page: Page
-    template: str
-    charset: str
-    record_id: str
-
-
-@dataclass(frozen=True)
-class Record:
-    """One response record, and its row of the truth without file and offset."""
-
-    record_id: str
-    url: str
-    crawled: str  # WARC-Date
-    http: bytes
-    truth: dict[str, Any]
-    text: str | None  # what extraction should find
-    warc_headers: tuple[tuple[str, str], ...] = ()
-    cut: bool = False  # the file ends inside this record
-
-
-@dataclass
-class _Plan:
-    """The records of one crawl, class by class."""
-
-    size: str
-    prose: Prose
-    benchmarks: Sequence[dict[str, Any]]
-    records: list[Record] = field(default_factory=list)
-    originals: dict[str, list[Made]] = field(default_factory=dict)
-
-    # --- the parts of a page
-
-    def body(self, language: str, chance: Chance, count: int = 0) -> Body:
-        return self.prose.draw_any(language, chance, count)
-
-    def page(self, body: Body, chance: Chance, key: str, charset: str | None, site: tuple[str, str] | None = None) -> Page:
-        zh = body.language.startswith("zh")
-        kind = body.kind if body.kind in _ENDS else chance.pick(tuple(_ENDS))
-        published = f"2026-{chance.between(1, 4):02d}-{chance.between(1, 28):02d}"
-        host, name = site or self.site(kind, zh, chance)
-        related = self.titles(body.language, chance)
-        author = name_zh(chance) if zh else name_en(chance)
-        return Page(body, f"{host}{chance.pick(_PATHS)(chance, published)}", name, author, published, related, charset, key)
-
-    def site(self, kind: str, zh: bool, chance: Chance) -> tuple[str, str]:
-        """Address and name of an invented site."""
-        stem = chance.pick(_STEMS_ZH if zh else _STEMS_EN)
-        end = chance.pick(_ENDS[kind])
-        host = chance.pick((f"{stem}-{end}.example", f"www.{stem}{end}.example", f"{end}.{stem}.example", f"m.{stem}{end}.example"))
-        scheme = "http" if chance.happens(15) else "https"
-        return f"{scheme}://{host}", f"{stem.capitalize()}{_SITE_ZH[kind]}" if zh else f"{stem.capitalize()} {end.capitalize()}"
-
-    def titles(self, language: str, chance: Chance) -> tuple[str, ...]:
-        if language in ("en", "zh", "zh-Hant"):
-            found = [passage.title for passage in passages_in(language)]
-        else:
-            found = [passage.title for passage in passages("other_languages") if passage.kind == language and passage.title]
-        return tuple(chance.sample(found, 6)) or ("…",)
-
-    # --- adding records
-
-    def add(self, name: str, place: int, http: bytes, url: str, *, made: Made | None = None, body: Body | None = None, crawled: str | None = None, record_id: str | None = None,
-            warc_headers: tuple[tuple[str, str], ...] = (), cut: bool = False, text: str | None = None, **truth: Any) -> Record:  # fmt: skip
-        chance = Chance(self.size, "crawled", name, place)
-        _, _, expect, also = CLASSES[name]
-        record_id = record_id or (made.record_id if made else uuid_of(self.size, name, place))
-        # Originals are fetched from May on, copies before: "keep the newest" keeps the original.
-        first_month, last_month = (1, 4) if truth.get("other") else (5, 9)
-        day = f"2026-{chance.between(first_month, last_month):02d}-{chance.between(1, 28):02d}"
-        crawled = crawled or f"{day}T{chance.below(24):02d}:{chance.below(60):02d}:{chance.below(60):02d}Z"
-        row: dict[str, Any] = {
-            "id": record_id.replace("-", ""),
-            "url": url,
-            "source": "web",
-            "class": name,
-            "expect": expect,
-            "also": list(also),
-            "domain": None if body is None else {"en": "en", "zh": "zh", "zh-Hant": "zh"}.get(body.language),
-            "language": body.language if body else None,
-            "kind": body.kind if body else None,
-            "template": made.template if made else None,
-            "charset": made.charset if made else None,
-            "date": crawled,
-            "group": None,
-            "other": None,
-            "jaccard": None,
-            "personal": [],
-            "benchmark": None,
-            "note": None,
-        }
-        row.update(truth)
-        record = Record(record_id, url, crawled, http, row, text if text is not None else body.text() if body else None, warc_headers, cut)
-        self.records.append(record)
-        return record
-
-    def make(
-        self,
-        name: str,
-        place: int,
-        body: Body,
-        *,
-        charset: str | None = None,
-        site: tuple[str, str] | None = None,
-        template: str | None = None,
-    ) -> Made:
-        """A page for a body: template, site, charset drawn by the record's own chance."""
-        chance = Chance(self.size, "page", name, place)
-        charset = charset or chance.pick(_CHARSETS.get(body.language, ("utf-8",)))
-        declared = charset if charset == "utf-16" or chance.happens(80) else None
-        page = self.page(body, chance, f"{self.size}/{name}/{place}", declared, site)
-        return Made(page, template or template_for(body.kind, chance), charset, uuid_of(self.size, name, place))
-
-    def send(self, made: Made, key: str, *, html: str | None = None, header_charset: str | None = "same") -> bytes:
-        """The HTTP response of a page: encoded, with the charset in the header or in the page or in both, at times compressed or chunked."""
-        chance = Chance(self.size, "send", key)
-        text = html if html is not None else render(made.template, made.page)
-        body = encode(text, made.charset)
-        if header_charset == "same":
-            header_charset = made.charset if made.page.meta_charset is None or made.charset == "utf-16" or chance.happens(60) else None
-        return respond(body, header_charset, chance)
-
-    def article(self, name: str, place: int, language: str, count: int = 0, **truth: Any) -> Made:
-        """An ordinary page about a new body."""
-        chance = Chance(self.size, "body", name, place)
-        made = self.make(name, place, self.body(language, chance, count))
-        self.add(name, place, self.send(made, f"{name}/{place}"), made.page.url, made=made, body=made.page.body, **truth)
-        return made
-
-    def copy_from(self, name: str, place: int) -> Made:
-        """The next original that no copy has been made of."""
-        source = "article_hant" if place % 10 == 4 else ("article_en", "article_zh")[place % 2]
-        return self.originals[source].pop()
-
-
-def encode(text: str, charset: str) -> bytes:
-    """The bytes of a page; characters that the charset lacks become references, UTF-16 gets its mark."""
-    if charset == "utf-16":
-        return b"\xff\xfe" + text.encode("utf-16-le")
-    if charset in ("iso-8859-1", "windows-1252"):
-        text = text.replace("'t ", "\u2019t ").replace("'s ", "\u2019s ")  # so that the charset matters
-    return text.encode(_CODEC.get(charset, charset), "xmlcharrefreplace")
-
-
-def respond(body: bytes, charset: str | None, chance: Chance, *, status: str = "200 OK", content_type: str = "text/html") -> bytes:
-    """A response with the headers that servers send."""
-    headers = [("Date", "Mon, 04 May 2026 08:00:00 GMT"), ("Server", chance.pick(("nginx", "Apache", "cloud", "openresty")))]
-    headers.append(("Content-Type", f"{content_type}; charset={charset}" if charset else content_type))
-    if chance.happens(12):
-        body = gzip_stored(body)
-        headers.append(("Content-Encoding", "gzip"))
-    if chance.happens(10):
-        return http_response(status, [*headers, ("Transfer-Encoding", "chunked")], chunked(body, chance))
-    return http_response(status, [*headers, ("Content-Length", str(len(body)))], body)
-
-
 # --- the classes, in the order in which they draw from the prose ---------------------------------------------------------
 
 
-def _articles(plan: _Plan, number: Callable[[str], int]) -> None:
+def _articles(plan: Plan, number: Callable[[str], int]) -> None:
     for name, language in (("article_en", "en"), ("article_zh", "zh"), ("article_hant", "zh-Hant")):
-        made = [plan.article(name, i, language) for i in range(number(name))]
-        plan.originals[name] = Chance(plan.size, "originals", name).shuffled(made)
+        originals = [plan.article(name, i, language) for i in range(number(name))]
+        plan.originals[name] = Chance(plan.size, "originals", name).shuffled(originals)
     for i in range(number("personal")):
         language = ("en", "zh", "en", "zh", "zh-Hant")[i % 5]
         chance = Chance(plan.size, "body", "personal", i)
         body = plan.body(language, chance)
         sentence, values = contact_sentence(language, chance)
         made = plan.make("personal", i, replace(body, paragraphs=(*body.paragraphs, sentence)))
-        plan.add(
+        plan.show(
             "personal",
             i,
-            plan.send(made, f"personal/{i}"),
-            made.page.url,
-            made=made,
-            body=made.page.body,
+            made,
             personal=[f"{kind}:{value}" for kind, value in values.items()],
         )
     for i in range(number("mixed")):
         chance = Chance(plan.size, "body", "mixed", i)
-        english, chinese = plan.body("en", chance, 4), plan.body("zh", chance, 4)
-        paragraphs = tuple(text for pair in zip(english.paragraphs, chinese.paragraphs, strict=False) for text in pair)
-        body = Body("zh" if i % 2 else "en", english.kind, (chinese if i % 2 else english).title, paragraphs)
+        english, chinese = plan.body("en", chance, 3), plan.body("zh", chance, 6)
+        pairs = zip(chinese.paragraphs[::2], english.paragraphs, chinese.paragraphs[1::2], strict=False)  # most of the letters are Han
+        body = Body("zh" if i % 2 else "en", english.kind, (chinese if i % 2 else english).title, tuple(text for pair in pairs for text in pair))
         made = plan.make("mixed", i, body, charset="utf-8")
-        plan.add("mixed", i, plan.send(made, f"mixed/{i}"), made.page.url, made=made, body=body, domain=None, language="en+zh")
+        plan.show("mixed", i, made, domain=None, language="en+zh")
 
 
 # (language, bytes are in, the header says, the page says, note)
@@ -313,13 +69,12 @@ _CONFLICTS = (
 )
 
 
-def _charsets(plan: _Plan, number: Callable[[str], int]) -> None:
+def _charsets(plan: Plan, number: Callable[[str], int]) -> None:
     for i in range(number("charset_conflict")):
-        language, charset, header, meta, note = _CONFLICTS[i % len(_CONFLICTS)]
-        _odd_charset(plan, "charset_conflict", i, language, charset, header, meta, note)
+        _odd_charset(plan, "charset_conflict", i, _CONFLICTS[i % len(_CONFLICTS)])
     for i in range(number("no_charset")):
         language, charset = (("zh", "gbk"), ("zh", "utf-8"), ("en", "windows-1252"))[i % 3]
-        _odd_charset(plan, "no_charset", i, language, charset, None, None, "nobody says")
+        _odd_charset(plan, "no_charset", i, (language, charset, None, None, "nobody says"))
     for i in range(number("bad_bytes")):
         chance = Chance(plan.size, "body", "bad_bytes", i)
         made = plan.make("bad_bytes", i, plan.body(("en", "zh")[i % 2], chance), charset="utf-8")
@@ -349,25 +104,24 @@ def _charsets(plan: _Plan, number: Callable[[str], int]) -> None:
         )
 
 
-def _odd_charset(plan: _Plan, name: str, place: int, language: str, charset: str, header: str | None, meta: str | None, note: str) -> None:
+def _odd_charset(plan: Plan, name: str, place: int, case: tuple[str, str, str | None, str | None, str]) -> None:
+    language, charset, header, meta, note = case
     chance = Chance(plan.size, "body", name, place)
     made = plan.make(name, place, plan.body(language, chance), charset=charset)
     made = replace(made, page=replace(made.page, meta_charset=meta))
-    plan.add(
+    plan.show(
         name,
         place,
-        plan.send(made, f"{name}/{place}", header_charset=header),
-        made.page.url,
-        made=made,
-        body=made.page.body,
+        made,
+        header_charset=header,
         note=f"{note}: bytes {charset}, header {header}, page {meta}",
     )
 
 
-def _copies(plan: _Plan, number: Callable[[str], int]) -> None:
+def _copies(plan: Plan, number: Callable[[str], int]) -> None:
     for name in ("near_95", "near_90", "near_85", "near_60"):
         for i in range(number(name)):
-            source = plan.copy_from(name, i)
+            source = plan.copy_from(i)
             chance = Chance(plan.size, "body", name, i)
             fresh: tuple[str, ...] = ()
             if name == "near_60":
@@ -380,36 +134,33 @@ def _copies(plan: _Plan, number: Callable[[str], int]) -> None:
             if revision:
                 made = replace(made, page=replace(made.page, key=source.page.key, site=source.page.site, related=source.page.related))
             assert abs(reached - jaccard(source.page.body.text(), body.text())) < 1e-12
-            group = {"group": source.record_id.replace("-", "")} if name != "near_60" else {}
-            plan.add(
+            group = source.record_id.replace("-", "") if name != "near_60" else None
+            plan.show(
                 name,
                 i,
-                plan.send(made, f"{name}/{i}"),
-                made.page.url,
-                made=made,
-                body=body,
+                made,
                 other=source.page.url,
                 jaccard=round(reached, 4),
-                **group,
+                group=group,
             )
     for i in range(number("mirror")):
-        source = plan.copy_from("mirror", i)
+        source = plan.copy_from(i)
         chance = Chance(plan.size, "body", "mirror", i)
         html = render(source.template, source.page)
         host, site = plan.site(source.page.body.kind, source.page.body.is_zh, chance)
         if i % 2:
             html = render(source.template, replace(source.page, site=site))
-        url = f"{host}{chance.pick(_PATHS)(chance, source.page.date)}"
+        url = f"{host}{path_of(chance, source.page.date)}"
         note = "under another site's name" if i % 2 else "byte for byte"
-        _repeat(plan, "mirror", i, source, url, html, chance, note)
+        _repeat(plan, "mirror", i, source=source, url=url, html=html, note=note)
     for i in range(number("tracked")):
-        source = plan.copy_from("tracked", i)
+        source = plan.copy_from(i)
         chance = Chance(plan.size, "body", "tracked", i)
         mark = "&" if "?" in source.page.url else "?"
         url = f"{source.page.url}{mark}{chance.pick(('utm_source=letter&utm_medium=email', 'spm=a1.b2', 'fbclid=' + chance.digits(12), 'from=timeline'))}"
-        _repeat(plan, "tracked", i, source, url, render(source.template, source.page), chance, "tracking parameters")
+        _repeat(plan, "tracked", i, source=source, url=url, html=render(source.template, source.page), note="tracking parameters")
     for i in range(number("url_repeat")):
-        source = plan.copy_from("url_repeat", i)
+        source = plan.copy_from(i)
         chance = Chance(plan.size, "body", "url_repeat", i)
         made = plan.make("url_repeat", i, plan.body(source.page.body.language, chance))
         plan.add(
@@ -424,23 +175,20 @@ def _copies(plan: _Plan, number: Callable[[str], int]) -> None:
             note="an older text",
         )
     for i in range(number("id_repeat")):
-        source = plan.copy_from("id_repeat", i)
+        source = plan.copy_from(i)
         chance = Chance(plan.size, "body", "id_repeat", i)
         made = plan.make("id_repeat", i, plan.body(source.page.body.language, chance))
-        plan.add(
+        plan.show(
             "id_repeat",
             i,
-            plan.send(made, f"id_repeat/{i}"),
-            made.page.url,
-            made=made,
-            body=made.page.body,
+            made,
             record_id=source.record_id,
             other=source.page.url,
             group=source.record_id.replace("-", ""),
         )
 
 
-def _repeat(plan: _Plan, name: str, place: int, source: Made, url: str, html: str, chance: Chance, note: str) -> None:
+def _repeat(plan: Plan, name: str, place: int, *, source: Made, url: str, html: str, note: str) -> None:
     made = replace(source, page=replace(source.page, url=url), record_id=uuid_of(plan.size, name, place))
     http = plan.send(made, f"{name}/{place}", html=html)
     plan.add(
@@ -457,7 +205,7 @@ def _repeat(plan: _Plan, name: str, place: int, source: Made, url: str, html: st
     )
 
 
-def _rubbish(plan: _Plan, number: Callable[[str], int]) -> None:
+def _rubbish(plan: Plan, number: Callable[[str], int]) -> None:
     for i in range(number("furniture")):
         language, what = ("en", "zh")[i % 2], ("index", "login", "missing", "index")[i // 2 % 4]
         made = plan.make("furniture", i, Body(language, "news", ("Front page", "首页")[i % 2], ()), charset="utf-8")
@@ -469,14 +217,14 @@ def _rubbish(plan: _Plan, number: Callable[[str], int]) -> None:
         kind = chance.pick(plan.prose.kinds("zh" if zh else "en"))
         passage = chance.pick([p for p in passages_in("zh" if zh else "en") if p.kind == kind])
         parts = sentences(chance.pick(passage.paragraphs), zh)
-        text = join(parts[:2], zh) if len(tokens(join(parts[:2], zh))) < (110 if zh else 28) else parts[0]
+        text = join(parts[:2], zh) if len(tokens(join(parts[:2], zh))) < (90 if zh else 28) else parts[0]
         made = plan.make(
             "short",
             i,
             Body("zh" if zh else "en", kind, passage.title, (text,)),
-            template=chance.pick(("news_article", "blog", "homepage", "portal")),
+            template=chance.pick(("news_article", "homepage")),
         )
-        plan.add("short", i, plan.send(made, f"short/{i}"), made.page.url, made=made, body=made.page.body)
+        plan.show("short", i, made)
     for i in range(number("repeated_lines")):
         chance = Chance(plan.size, "body", "repeated_lines", i)
         language = ("en", "zh")[i % 2]
@@ -484,20 +232,18 @@ def _rubbish(plan: _Plan, number: Callable[[str], int]) -> None:
         lines = [sentences(text, base.is_zh)[0] for text in base.paragraphs]
         body = replace(base, paragraphs=tuple(chance.shuffled(lines * chance.between(5, 9))))
         made = plan.make("repeated_lines", i, body, charset="utf-8")
-        plan.add(
+        plan.show(
             "repeated_lines",
             i,
-            plan.send(made, f"repeated_lines/{i}", html=with_lines(made.page, body.paragraphs)),
-            made.page.url,
-            made=made,
-            body=body,
+            made,
+            html=with_lines(made.page, body.paragraphs),
             template="lines",
         )
     for i in range(number("repeated_paragraphs")):
         chance = Chance(plan.size, "body", "repeated_paragraphs", i)
         base = plan.body(("en", "zh")[i % 2], chance, 3)
         made = plan.make("repeated_paragraphs", i, replace(base, paragraphs=base.paragraphs * 3), template="blog")
-        plan.add("repeated_paragraphs", i, plan.send(made, f"repeated_paragraphs/{i}"), made.page.url, made=made, body=made.page.body)
+        plan.show("repeated_paragraphs", i, made)
     for i in range(number("contact_list")):
         chance = Chance(plan.size, "body", "contact_list", i)
         lines, values = [], []
@@ -510,26 +256,21 @@ def _rubbish(plan: _Plan, number: Callable[[str], int]) -> None:
             values += [f"{kind}:{value}" for kind, value in row.items()]
         body = Body(("en", "zh")[i % 2], "contact", ("Staff directory", "通讯录")[i % 2], tuple(lines))
         made = plan.make("contact_list", i, body, charset="utf-8")
-        plan.add(
+        plan.show(
             "contact_list",
             i,
-            plan.send(made, f"contact_list/{i}", html=with_lines(made.page, lines)),
-            made.page.url,
-            made=made,
-            body=body,
+            made,
+            html=with_lines(made.page, lines),
             template="lines",
             personal=values,
         )
     for i in range(number("contact_prose")):
         body, found = contact_prose(("en", "zh")[i % 2], Chance(plan.size, "body", "contact_prose", i))
         made = plan.make("contact_prose", i, body, template=("blog", "official_notice")[i % 2])
-        plan.add(
+        plan.show(
             "contact_prose",
             i,
-            plan.send(made, f"contact_prose/{i}"),
-            made.page.url,
-            made=made,
-            body=body,
+            made,
             personal=[f"{kind}:{value}" for row in found for kind, value in row.items()],
         )
     noise: dict[str, Callable[[Chance], Body]] = {
@@ -539,17 +280,17 @@ def _rubbish(plan: _Plan, number: Callable[[str], int]) -> None:
     }
     for name, source in noise.items():
         for i in range(number(name)):
-            made = plan.make(name, i, source(Chance(plan.size, "body", name, i)), charset="utf-8")
-            plan.add(name, i, plan.send(made, f"{name}/{i}"), made.page.url, made=made, body=made.page.body, domain=None, language=None)
+            made = plan.make(name, i, source(Chance(plan.size, "body", name, i)), charset="utf-8", template=("homepage", "mobile_story", "news_article")[i % 3])
+            plan.show(name, i, made, domain=None, language=None)
     for i in range(number("other_language")):
         body = plan.prose.other(("de", "fr", "es", "ru", "ja", "ko")[i % 6], Chance(plan.size, "body", "other_language", i))
         made = plan.make("other_language", i, body, charset="utf-8", template=("news_article", "blog", "magazine", "homepage")[i // 6 % 4])
-        plan.add("other_language", i, plan.send(made, f"other_language/{i}"), made.page.url, made=made, body=body)
+        plan.show("other_language", i, made)
     for name in ("gambling", "adult", "seo"):
         for i in range(number(name)):
             body = plan.prose.spam(f"{name}_{('zh', 'en')[i % 2]}", Chance(plan.size, "body", name, i))
             made = plan.make(name, i, body, template=("portal", "blog", "homepage", "news_article", "table_layout")[i // 2 % 5])
-            plan.add(name, i, plan.send(made, f"{name}/{i}"), made.page.url, made=made, body=body)
+            plan.show(name, i, made)
     for i in range(number("contaminated")):
         chance = Chance(plan.size, "body", "contaminated", i)
         language = ("en", "zh")[i % 2]
@@ -558,10 +299,10 @@ def _rubbish(plan: _Plan, number: Callable[[str], int]) -> None:
         planted = f"Question: {item['question']} Answer: {item['answer']}" if language == "en" else f"题目：{item['question']}答案：{item['answer']}"
         place = chance.between(1, len(body.paragraphs) - 1)
         made = plan.make("contaminated", i, replace(body, paragraphs=(*body.paragraphs[:place], planted, *body.paragraphs[place:])))
-        plan.add("contaminated", i, plan.send(made, f"contaminated/{i}"), made.page.url, made=made, body=made.page.body, benchmark=item["id"])
+        plan.show("contaminated", i, made, benchmark=item["id"])
 
 
-def _broken(plan: _Plan, number: Callable[[str], int]) -> None:
+def _broken(plan: Plan, number: Callable[[str], int]) -> None:
     def page(name: str, i: int) -> Made:
         language = ("en", "zh")[i % 2]
         return plan.make(name, i, Body(language, "news", ("Front page", "首页")[i % 2], ()), charset="utf-8")
@@ -621,13 +362,10 @@ def _broken(plan: _Plan, number: Callable[[str], int]) -> None:
     for i in range(number("cut_record")):
         chance = Chance(plan.size, "body", "cut_record", i)
         made = plan.make("cut_record", i, plan.body("en", chance), charset="utf-8")
-        plan.add(
+        plan.show(
             "cut_record",
             i,
-            plan.send(made, f"cut_record/{i}"),
-            made.page.url,
-            made=made,
-            body=made.page.body,
+            made,
             cut=True,
             note="the file ends in the middle of this record",
         )
@@ -635,10 +373,11 @@ def _broken(plan: _Plan, number: Callable[[str], int]) -> None:
 
 def crawl(size: str, prose: Prose, benchmarks: Sequence[dict[str, Any]]) -> list[Record]:
     """All response records of the `full` or `small` sample, in the order in which they lie in its files."""
-    plan = _Plan(size, prose, benchmarks)
+    plan = Plan(size, prose, benchmarks)
 
     def number(name: str) -> int:
-        return CLASSES[name][1 if size == "small" else 0]
+        full, small, _, _ = CLASSES[name]
+        return small if size == "small" else full
 
     for step in (_articles, _charsets, _copies, _rubbish, _broken):
         step(plan, number)
@@ -665,7 +404,7 @@ def warc_files(size: str, records: Sequence[Record], files: int) -> Iterator[tup
             offset += len(member)
 
         def beside(kind: str, url: str | None, key: object) -> dict[str, Any]:
-            expect, also = _BESIDE
+            expect, also = BESIDE
             return {
                 "id": uuid_of(size, kind, key).replace("-", ""),
                 "url": url,

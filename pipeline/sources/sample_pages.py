@@ -183,7 +183,7 @@ def blog(p: _Parts) -> str:
         f'<article id="post-{p.chance.digits(4)}" class="post hentry">\n<header class="entry-header"><h1 class="entry-title">{p.title}</h1>{p.byline()}</header>\n'
         f'<div class="entry-content">\n{p.paragraphs()}\n</div>\n<footer class="entry-footer">{p.tags()}{p.share()}</footer></article>\n'
         f'<nav class="post-navigation"><a rel="prev" href="/a/">{escape(w.one("previous"))}</a> <a rel="next" href="/b/">{escape(w.one("next"))}</a></nav>\n'
-        f"{p.comments(5)}</main></div>\n{p.sidebar()}</div>\n{p.footer()}</div>\n"
+        f"</main></div></div>\n{p.comments(3)}{p.sidebar()}{p.footer()}</div>\n"
     )
 
 

@@ -91,7 +91,7 @@ def _run(archive: "_Archive", start: int, file: InputFile, builder: Builder, qua
                 handler.flush()
                 if builder.full:
                     yield
-            position = record.stream_pos + archive.base
+            position = record.stream_pos  # absolute also after a restart: fastwarc asks the stream where it stands
             last = position if position > last else last + 1  # records that share a gzip member still have addresses of their own
             if quarantine and (path, last) in quarantine:
                 builder.unreadable(path, last, CRASHED)
@@ -147,7 +147,6 @@ class _Archive:
     """What the three kinds of file have in common."""
 
     part = "record"
-    base = 0  # to be added to fastwarc's positions
     start = 0
     reason = ""
 
@@ -254,7 +253,7 @@ class _Plain(_Archive):
         return stream
 
     def stream(self, position: int) -> Any:
-        self.start = self.base = position
+        self.start = position
         self.current = self._at(position)
         return self.current
 
