@@ -38,7 +38,7 @@ import fasttext
 import pyarrow as pa
 from fastwarc.warc import ArchiveIterator, WarcRecordType
 from resiliparse.extract.html2text import extract_plain_text
-from resiliparse.parse.encoding import detect_encoding
+from resiliparse.parse.encoding import bytes_to_str, detect_encoding
 from resiliparse.parse.html import HTMLTree
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -103,7 +103,7 @@ def bare_loop(files: list[Path], predict: Any) -> int:
     for file in files:
         for record in ArchiveIterator(str(file), record_types=WarcRecordType.response, parse_http=True, fsspec_args=False):
             body = record.reader.read()
-            tree = HTMLTree.parse_from_bytes(body, record.http_charset or detect_encoding(body))
+            tree = HTMLTree.parse(bytes_to_str(body, record.http_charset or detect_encoding(body)))  # a tenth faster than parse_from_bytes
             text = extract_plain_text(
                 tree, preserve_formatting=True, main_content=True, list_bullets=True, alt_texts=False, links=False, form_fields=False, noscript=False,
                 comments=True, post_meta=True,

@@ -294,12 +294,16 @@ def open_engine(*, here: bool = False, cpus: int | None = None, address: str | N
 
 
 def map_tasks(engine: Engine, call: Callable[..., dict[str, Any]], arguments: Sequence[tuple[Any, ...]], report: Report | None = None) -> list[dict[str, Any]]:
-    """One function over many argument tuples; results in order. What a crash leaves undone is a TaskFailed."""
-    outcome = engine.run([Link(call)], [[a] for a in arguments], report or (lambda i, j, r: None))
-    if outcome.crashed:
-        raise TaskFailed(
-            f"{len(outcome.crashed)} tasks of {getattr(call, '__name__', call)} killed their workers twice, the first with {str(arguments[outcome.crashed[0]])[:300]}. If memory ran out, use fewer --cpus."
-        )
+    """One function over many argument tuples; results in order. What kills four workers is a TaskFailed."""
+    report = report or (lambda i, j, r: None)
+    outcome = engine.run([Link(call)], [[a] for a in arguments], report)
+    if outcome.crashed:  # killed from outside, perhaps; or two of them at once took all the memory
+        again = engine.run([Link(call)], [[arguments[i]] for i in outcome.crashed], report)
+        outcome.results.update({(i, 0): again.results[k, 0] for k, i in enumerate(outcome.crashed) if (k, 0) in again.results})
+        if again.crashed:
+            raise TaskFailed(
+                f"{len(again.crashed)} tasks of {getattr(call, '__name__', call)} killed four workers each, the first with {str(arguments[outcome.crashed[again.crashed[0]]])[:300]}. If memory ran out, use fewer --cpus."
+            )
     return [outcome.results[i, 0] for i in range(len(arguments))]
 
 

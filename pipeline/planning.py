@@ -6,7 +6,7 @@ this", and a moved bound, a replaced file or another model redoes what it touche
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -16,9 +16,9 @@ import pyarrow as pa
 from pipeline.errors import SourceError
 from pipeline.measures import MEASURES
 from pipeline.recipe import Recipe
-from pipeline.sources import Source, Unit, content_hash, list_units, reader_version
+from pipeline.sources import InputFile, Source, Unit, content_hash, list_units, reader_version
 from pipeline.stages import Deduplicate, Downsample, Filter, Language, Stage, label
-from pipeline.store import Store, fingerprint, open_model
+from pipeline.store import Store, fingerprint, full_disk_told, open_model
 
 FORMAT = 1  # of artefacts and releases; raised when their layout changes
 
@@ -68,6 +68,7 @@ class Plan:
     steps: tuple[Step, ...]
     missing: tuple[str, ...] = ()  # inputs that could not be opened at all
     before: dict[str, Any] = field(default_factory=dict)  # what the last run in this work folder was asked
+    quarantine: tuple[frozenset[tuple[str, int]], ...] = ()  # of each unit: (file, offset) of the records that alone killed their worker twice
 
     @property
     def release_name(self) -> str:
@@ -77,7 +78,7 @@ class Plan:
     def release_print(self) -> str:
         """What the release is made of: all steps and all inputs, however these were cut into units."""
         inputs = sorted({fingerprint([u.source, f.path, f.size, f.etag]) for u in self.units for f in u.files})
-        quarantine = self.store.read_json("quarantine.json") if self.store.exists("quarantine.json") else {}
+        quarantine = sorted({(u.source, *place) for u, places in zip(self.units, self.quarantine, strict=True) for place in places})
         return fingerprint([[s.identity for s in self.steps], {n: _declared(s) for n, s in self.sources.items()}, inputs, quarantine])
 
     def artefacts(self, unit: int, step: int) -> Artefacts:
@@ -145,16 +146,21 @@ def plan(recipe: Recipe, work: str | Path = "work", *, group_bytes: int | None =
     """
     store = Store(str(work))
     sources, units = _units(recipe, store, group_bytes, split_bytes)
-    quarantine = store.read_json("quarantine.json") if store.exists("quarantine.json") else {}
+    listed = read_quarantine(store)
+    quarantine = tuple(frozenset((f.path, o) for f in unit.files for o in listed.get(unit.source, {}).get(quarantine_key(f), ())) for unit in units)
     steps = _steps(recipe, units, sources, quarantine)
     before = store.read_json("last_run.json") if store.exists("last_run.json") else {}
-    return Plan(recipe, store, tuple(units), sources, tuple(steps), before=before)
+    return Plan(recipe, store, tuple(units), sources, tuple(steps), before=before, quarantine=quarantine)
 
 
-def quarantined(store: Store, unit: Unit) -> frozenset[tuple[str, int]]:
-    """Records of a unit that alone killed their worker twice: (file, offset)."""
-    listed = store.read_json("quarantine.json") if store.exists("quarantine.json") else {}
-    return frozenset((f.path, o) for f in unit.files for o in listed.get(unit.source, {}).get(f.path, []))
+def read_quarantine(store: Store) -> dict[str, dict[str, list[int]]]:
+    """The list of records that alone killed their worker twice: source -> file and its content -> offsets."""
+    return dict(store.read_json("quarantine.json")) if store.exists("quarantine.json") else {}
+
+
+def quarantine_key(file: InputFile) -> str:
+    """A file of the quarantine: another content under the same path is another file."""
+    return f"{file.path} {file.etag}"
 
 
 def release_fingerprint(store: Store, name: str) -> str | None:
@@ -184,7 +190,8 @@ def _sample(files: str, store: Store) -> str:
     from pipeline.sources.sample import locate
 
     cache = Path(store.at("inputs")) if store.is_local else Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "skypile"
-    return locate(files, cache)
+    with full_disk_told(str(cache)):
+        return locate(files, cache)
 
 
 class _Etags:
@@ -219,7 +226,7 @@ class _Etags:
 # --- steps -----------------------------------------------------------------------------------------------------------------
 
 
-def _steps(recipe: Recipe, units: list[Unit], sources: Mapping[str, Source], quarantine: Mapping[str, Any]) -> list[Step]:
+def _steps(recipe: Recipe, units: list[Unit], sources: Mapping[str, Source], quarantine: Sequence[frozenset[tuple[str, int]]]) -> list[Step]:
     ordered = [s for s in recipe.stages if s.scope != "text"]
     names = tuple(sorted({c for s in ordered if isinstance(s, Filter) for c in s.bounds if c in MEASURES}))
     steps = [_text_step(recipe, units, sources, quarantine)]
@@ -280,14 +287,13 @@ def _printed(step: Step, state: list[str]) -> Step:
     return Step(step.kind, step.name, step.stages, step.measures, prints, whole, step.identity)
 
 
-def _text_step(recipe: Recipe, units: list[Unit], sources: Mapping[str, Source], quarantine: Mapping[str, Any]) -> Step:
+def _text_step(recipe: Recipe, units: list[Unit], sources: Mapping[str, Source], quarantine: Sequence[frozenset[tuple[str, int]]]) -> Step:
     stages = tuple(s for s in recipe.stages if s.scope == "text")
     prints = []
-    for unit in units:
+    for unit, skipped in zip(units, quarantine, strict=True):
         source = sources[unit.source]
         mine = [s.identity() for s in stages if s.where is None or unit.source in (s.where.source or (unit.source,))]
-        skipped = {f.path: quarantine.get(unit.source, {}).get(f.path) for f in unit.files if quarantine.get(unit.source, {}).get(f.path)}
-        prints.append(fingerprint({"source": _declared(source), "unit": unit.identity(), "stages": mine, "quarantine": skipped, "format": FORMAT}))
+        prints.append(fingerprint({"source": _declared(source), "unit": unit.identity(), "stages": mine, "quarantine": sorted(skipped), "format": FORMAT}))
     return Step("text", "text", stages, (), tuple(prints), identity={"stages": [s.identity() for s in stages]})
 
 

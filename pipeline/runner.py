@@ -3,6 +3,7 @@
 The driver holds counts and names, never documents. What is done is known by its file alone; what a kill left half done has no name.
 """
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -21,7 +22,7 @@ from pipeline.engine import Engine, Link, map_tasks, open_engine
 from pipeline.errors import ReleaseExists, SourceError, TaskFailed
 from pipeline.ledger import funnel, ledger_rows, unreadable_rows
 from pipeline.mix import downsample_round, mix_round
-from pipeline.planning import Artefacts, Plan, Step, plan, quarantined, release_fingerprint
+from pipeline.planning import Artefacts, Plan, Step, plan, quarantine_key, read_quarantine, release_fingerprint
 from pipeline.quarantine import find_crashing
 from pipeline.recipe import Recipe
 from pipeline.rounds import Context, Round, partition_of, partitions_for, split
@@ -29,6 +30,9 @@ from pipeline.schema import LEDGER
 from pipeline.shards import Release, Slice, open_release
 from pipeline.stages import Deduplicate, label
 from pipeline.store import Store
+
+
+_UNEXPLAINED = 3
 
 
 @dataclass
@@ -62,6 +66,7 @@ def run(
     progress = progress or Progress()
     with store.lock():
         engine: Engine | None = None
+        unexplained: Counter[tuple[str, int]] = Counter()
         try:
             while True:
                 todo = plan(recipe, work, group_bytes=group_bytes, split_bytes=split_bytes)
@@ -69,7 +74,7 @@ def run(
                 if todo.step_done(len(todo.steps) - 1):
                     return open_release(store.at(f"releases/{todo.release_name}"))
                 engine = engine or open_engine(here=here, cpus=cpus, address=address, dashboard=dashboard)
-                run_ = _Run(todo, engine, progress)
+                run_ = _Run(todo, engine, progress, unexplained=unexplained)
                 if run_.all():
                     return open_release(store.at(f"releases/{todo.release_name}"))
                 # Records were quarantined, which changes what their units are made of: plan again, and do what that touches.
@@ -99,8 +104,7 @@ class _Run:
     plan: Plan
     engine: Engine
     progress: Progress
-    alive: int = 0  # survivors before the next step
-    decisions: dict[str, Any] = field(default_factory=dict)
+    unexplained: Counter[tuple[str, int]] = field(default_factory=Counter)  # how often a unit killed its workers and no record of it was to blame
 
     @property
     def store(self) -> Store:
@@ -168,7 +172,7 @@ class _Run:
                 self.plan.sources[unit.source],
                 unit,
                 step.stages,
-                quarantined(self.store, unit),
+                self.plan.quarantine[u],
                 self.plan.recipe.sources[unit.source].unreadable_files == "tolerate",
             )
         before = self.plan.artefacts(u, s)
@@ -192,17 +196,21 @@ class _Run:
 
     def _quarantine(self, crashed: Sequence[int]) -> None:
         """Find the records that kill a worker, by bisection in processes of their own, and note them down."""
-        listed = self.store.read_json("quarantine.json") if self.store.exists("quarantine.json") else {}
+        listed = read_quarantine(self.store)
         for u in crashed:
             unit = self.plan.units[u]
             self.progress.say(f"{unit.files[0].path} killed its worker twice; looking for the record that does it")
             found = find_crashing(self.plan, u)
-            if not found:
+            if not found:  # killed from outside, perhaps: it is tried again, but not for ever
+                self.unexplained[unit.files[0].path, unit.start] += 1
+                self.progress.say("no record does so by itself; the unit is tried again")
+            if self.unexplained[unit.files[0].path, unit.start] >= _UNEXPLAINED:
                 raise TaskFailed(
-                    f"The unit {unit.files[0].path} of source '{unit.source}' killed its worker twice, but no single record of it does so alone. If memory ran out, use fewer --cpus; else please report it."
+                    f"The unit {unit.files[0].path} of source '{unit.source}' killed {2 * _UNEXPLAINED} workers, but no single record of it does so alone. If memory ran out, use fewer --cpus; else please report it."
                 )
+            keys = {f.path: quarantine_key(f) for f in unit.files}
             for file, offset in found:
-                places = listed.setdefault(unit.source, {}).setdefault(file, [])
+                places = listed.setdefault(unit.source, {}).setdefault(keys[file], [])
                 places[:] = sorted({*places, offset})
                 self.progress.say(f"quarantined: {file} at {offset}")
         self.store.write_json("quarantine.json", listed)

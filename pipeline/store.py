@@ -14,12 +14,13 @@ import importlib.resources
 import io
 import json
 import os
+import tempfile
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 import fsspec
 import pyarrow as pa
@@ -47,6 +48,30 @@ def canonical_json(value: Any) -> str:
 def fingerprint(value: Any) -> str:
     """sha256 of the canonical JSON, its first 32 hex digits: short enough for a file name, 128 bits."""
     return hashlib.sha256(canonical_json(value).encode()).hexdigest()[:32]
+
+
+@contextlib.contextmanager
+def full_disk_told(path: str) -> Iterator[None]:
+    """A full disk (or quota, or limit of a file's size) as a StoreError, whichever write noticed it."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise StoreError(
+                f"The disk is full: {path} could not be written. What was finished is kept: free some space, or move the work folder, and run again."
+            ) from error
+        raise
+
+
+@contextlib.contextmanager
+def _writable(path: str) -> Iterator[None]:
+    """Any other reason why a place cannot be written, as a StoreError."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise
+        raise StoreError(f"{path} cannot be written: {error.strerror or error}. Mend its permissions, or give another work folder with --work.") from error
 
 
 @dataclass(frozen=True)
@@ -112,27 +137,28 @@ class Store:
     @contextlib.contextmanager
     def create(self, name: str) -> Iterator[BinaryIO]:
         """A binary file that appears under its name when the block ends well, and not at all otherwise."""
-        if not self.is_local:
-            with fsspec.open(self.at(name), "wb") as handle:
-                yield handle
-            return
         path = self.at(name)
+        if not self.is_local:
+            # Not written to the object itself: fsspec would close it, and so complete it, where the block raises.
+            with full_disk_told(path), tempfile.NamedTemporaryFile() as handle:
+                yield cast(BinaryIO, handle)
+                handle.flush()
+                self._fs().put_file(handle.name, path)
+            return
         folder, base = os.path.split(path)
-        os.makedirs(folder, exist_ok=True)
         temporary = f"{folder}/.tmp-{base[:80]}-{uuid.uuid4().hex}"
-        try:
-            with open(temporary, "wb") as handle:
-                yield handle
-            os.replace(temporary, path)
-        except OSError as error:
-            if error.errno in (errno.ENOSPC, errno.EDQUOT):
-                raise StoreError(
-                    f"The disk is full: {path} could not be written. What was finished is kept: free some space, or move the work folder, and run again."
-                ) from error
-            raise
-        finally:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(temporary)
+        with full_disk_told(path):
+            try:
+                with _writable(path):
+                    os.makedirs(folder, exist_ok=True)
+                    opened = open(temporary, "wb")  # noqa: SIM115  # closed in the next line, and what the block raises is not ours
+                with opened as handle:
+                    yield handle
+                with _writable(path):
+                    os.replace(temporary, path)
+            finally:
+                with contextlib.suppress(OSError):
+                    os.unlink(temporary)
 
     @contextlib.contextmanager
     def open(self, name: str) -> Iterator[BinaryIO]:
@@ -155,7 +181,10 @@ class Store:
         self.write_bytes(name, (json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode())
 
     def read_json(self, name: str) -> Any:
-        return json.loads(self.read_bytes(name))
+        try:
+            return json.loads(self.read_bytes(name))
+        except ValueError as error:
+            raise StoreError(f"{self.at(name)} is damaged ({error}). Remove it and run again.") from error
 
     def write_batches(self, name: str, schema: pa.Schema, batches: Iterable[pa.RecordBatch | pa.Table]) -> int:
         """Write an Arrow file batch by batch, as they come (memory: one batch); returns the rows."""
@@ -192,7 +221,7 @@ class Store:
                     names = pa.ipc.open_file(source).schema.names
                     options = pa.ipc.IpcReadOptions(included_fields=sorted(names.index(c) for c in columns))
                 yield pa.ipc.open_file(source, options=options)
-            except pa.ArrowInvalid as error:
+            except (pa.ArrowInvalid, OSError) as error:
                 raise StoreError(f"{self.at(name)} is damaged ({error}). Remove it and run again.") from error
 
     def read_batches(self, name: str, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
@@ -222,8 +251,9 @@ class Store:
             return
         import fcntl
 
-        os.makedirs(self.root, exist_ok=True)
-        descriptor = os.open(self.at("lock"), os.O_RDWR | os.O_CREAT, 0o644)  # not inheritable: no child keeps it alive
+        with full_disk_told(self.at("lock")), _writable(self.at("lock")):
+            os.makedirs(self.root, exist_ok=True)
+            descriptor = os.open(self.at("lock"), os.O_RDWR | os.O_CREAT, 0o644)  # not inheritable: no child keeps it alive
         try:
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -232,8 +262,9 @@ class Store:
                 raise WorkFolderLocked(
                     f"Another run (process {holder}) is at work in {self.root}. Wait for it, stop it, or give another folder with --work."
                 ) from error
-            os.ftruncate(descriptor, 0)
-            os.write(descriptor, f"{os.getpid()}\n".encode())
+            with full_disk_told(self.at("lock")):
+                os.ftruncate(descriptor, 0)
+                os.write(descriptor, f"{os.getpid()}\n".encode())
             yield
         finally:
             os.close(descriptor)

@@ -64,7 +64,9 @@ def _indexed(values: np.ndarray, offsets: np.ndarray, threshold: float, other: n
     list_class = lists % len(least)
     first_list = np.searchsorted(lists // len(least), np.arange(len(counts) + 1))
     lonely = int(np.searchsorted(np.sort(counts), 2))  # shingles of one set only: they rank first, and nothing meets in them
-    _greedy(ranked, places, which[twin], twin, prefix_places, list_of, first_list, least[list_class], greatest[list_class], lonely, threshold, other, similarity)
+    _greedy(
+        ranked, places, which[twin], twin, prefix_places, list_of, first_list, least[list_class], greatest[list_class], lonely, threshold, other, similarity
+    )
 
 
 def _twins(values: np.ndarray, offsets: np.ndarray) -> np.ndarray:

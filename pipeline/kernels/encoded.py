@@ -146,16 +146,17 @@ def _says_generated(data: np.ndarray, start: int, stop: int) -> bool:
 
 @njit(cache=True, nogil=True)
 def _scan(data: np.ndarray, offsets: np.ndarray, table: np.ndarray, buffers: Buffers, out: np.ndarray) -> None:
-    cp, prop, at, special = buffers.cp, buffers.prop, buffers.at, buffers.special
+    cp, prop, at = buffers.cp, buffers.prop, buffers.at
     inside = buffers.kind  # here: which bytes of the text stand in a run
     for t in range(offsets.size - 1):
         start = offsets[t]
         stop = offsets[t + 1]
         longest = 0
         found = False
-        inside[: stop - start] = 0
         a, b = _next_run(data, start, stop, _BASE64, _SHORTEST_BASE64)
         while a < stop:
+            if not found:
+                raw.clear(inside, stop - start)
             found = True
             _mark(inside, a - start, b - start)
             longest = max(longest, b - a)
@@ -169,12 +170,14 @@ def _scan(data: np.ndarray, offsets: np.ndarray, table: np.ndarray, buffers: Buf
                 if data[left] & 0xC0 != 0x80:
                     break
             right = min(b + 4, stop)
-            n, _ = decode(data, left, right, table, cp, prop, at, special)
+            n = decode(data, left, right, table, cp, prop, at)
             i = 0
             while i < n:
                 if cp[i] == 92 or _is_hex(cp[i]):
                     end = _hexadecimal_end(cp, prop, i, n)
                     if end > 0:
+                        if not found:
+                            raw.clear(inside, stop - start)
                         found = True
                         _mark(inside, left + np.int64(at[i]) - start, left + np.int64(at[end]) - start)
                         longest = max(longest, end - i)
@@ -198,6 +201,8 @@ def _scan(data: np.ndarray, offsets: np.ndarray, table: np.ndarray, buffers: Buf
                 ):
                     k += 6
                 if k - i >= 48:
+                    if not found:
+                        raw.clear(inside, stop - start)
                     found = True
                     _mark(inside, i - start, k - start)
                     longest = max(longest, k - i)

@@ -31,6 +31,59 @@ def load_8(typing_context: Any, data: Any, at: Any) -> Any:
     return types.uint64(data, types.uint64), generate
 
 
+@intrinsic
+def match_64(typing_context: Any, array: Any, at: Any, mask: Any, value: Any) -> Any:
+    """For the 64 entries from `at` on: which have `entry & mask == value`? One bit each, the first one lowest. They must exist.
+
+    Said in vectors of LLVM's, so that it becomes a handful of instructions on any processor.
+    """
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        values = context.make_array(signature.args[0])(context, builder, arguments[0])
+        width = ir.IntType(signature.args[0].dtype.bitwidth)
+        vector = ir.VectorType(width, 64)
+        address = builder.gep(values.data, [arguments[1]])
+        entries = builder.load(builder.bitcast(address, vector.as_pointer()))
+        entries.align = 1
+
+        def splat(number: Any) -> Any:
+            one = builder.insert_element(ir.Constant(vector, ir.Undefined), number, ir.Constant(ir.IntType(32), 0))
+            zeros = ir.Constant(ir.VectorType(ir.IntType(32), 64), [0] * 64)
+            return builder.shuffle_vector(one, ir.Constant(vector, ir.Undefined), zeros)
+
+        same = builder.icmp_unsigned("==", builder.and_(entries, splat(arguments[2])), splat(arguments[3]))
+        return builder.bitcast(same, ir.IntType(64))
+
+    return types.uint64(array, types.uint64, array.dtype, array.dtype), generate
+
+
+@intrinsic
+def lowest_bit(typing_context: Any, bits: Any) -> Any:
+    """The place of the lowest bit set; `bits` is not 0."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 1))
+
+    return types.uint64(types.uint64), generate
+
+
+@intrinsic
+def bit_count(typing_context: Any, bits: Any) -> Any:
+    """How many bits are set."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.ctpop(arguments[0])
+
+    return types.uint64(types.uint64), generate
+
+
+@njit(cache=True, nogil=True)
+def clear(array: np.ndarray, size: int) -> None:
+    """Zero the first `size` entries (assigning to a slice is ten times slower here)."""
+    for k in range(size):
+        array[k] = 0
+
+
 @njit(cache=True, nogil=True)
 def mix(h: np.uint64) -> np.uint64:
     """Spread what differs over all 64 bits (the finisher of splitmix64)."""

@@ -57,7 +57,9 @@ _LINES = COUNTS.index("lines")
 _A = np.uint64(0x9E3779B97F4A7C15)
 _B = np.uint64(0xBF58476D1CE4E5B9)
 _D = np.uint64(0xD6E8FEB86659FD93)
+_0 = np.uint64(0)
 _1 = np.uint64(1)
+_2 = np.uint64(2)
 _32 = np.uint64(32)
 _LOW_32 = np.uint64(0xFFFFFFFF)
 
@@ -91,86 +93,100 @@ def table_size(items: int) -> int:
 
 
 @njit(cache=True, nogil=True)
-def _key(pairs: np.ndarray, i: int, n: int) -> np.uint64:
-    """The hash of the `n` units from `i` on."""
-    key = pairs[i]
-    for k in range(2, n - 1, 2):
-        key = key * _B + pairs[i + k]
-    if n % 2:
-        key = key * _D + pairs[i + n - 2]
-    return key
+def _write_keys(pairs: np.ndarray, place: np.ndarray, places: int, n: int, key: np.ndarray) -> None:
+    """The hash of the `n` units from each place on."""
+    if n == 3:
+        for p in range(places):
+            i = np.uint64(place[p])
+            key[p] = pairs[i] * _D + pairs[i + _1]
+    elif n == 4:
+        for p in range(places):
+            i = np.uint64(place[p])
+            key[p] = pairs[i] * _B + pairs[i + _2]
+    else:
+        for p in range(places):
+            i = np.int64(place[p])
+            h = pairs[i]
+            for k in range(2, n - 1, 2):
+                h = h * _B + pairs[i + k]
+            if n % 2:
+                h = h * _D + pairs[i + n - 2]
+            key[p] = h
 
 
 @njit(cache=True, nogil=True)
-def _most_frequent(b: Buffers, before: np.ndarray, n: int, places: int, most: int, mask: np.uint64) -> int:
-    """Characters in repeats of the most frequent n-gram: of those the longest, and of those the one that was as frequent first.
+def _most_frequent(
+    before: np.ndarray,
+    n: int,
+    place: np.ndarray,
+    key: np.ndarray,
+    candidates: int,
+    chosen: np.ndarray,
+    keys: np.ndarray,
+    marks: np.ndarray,
+    stamp: np.uint64,
+) -> tuple[int, int]:
+    """How often the most frequent n-gram occurs at the chosen places, and the characters in its repeats.
 
-    `most` is the highest rough count. Only places with rough counts near it are counted exactly; should none of them be as
-    frequent as that promised, the rest follow.
+    Of the most frequent ones the longest, and of those the one that was as frequent first.
     """
-    pairs, place, slots, buckets, keys, marks = b.pairs, b.place, b.slots, b.buckets, b.keys, b.marks
-    floor = most // 2 + 1
-    while True:
-        candidates = 0
-        for p in range(places):
-            slots[candidates] = place[p]
-            candidates += buckets[_key(pairs, np.int64(place[p]), n) & mask] >= floor
-        b.stamp[0] += _1
-        stamp = b.stamp[0]
-        table_mask = np.uint64(table_size(candidates) - 1)
-        best = _1
-        best_length = np.int64(0)
-        best_key = np.uint64(0)
-        for c in range(candidates):
-            i = np.int64(slots[c])
-            key = _key(pairs, i, n)
-            s = _slot(key, keys, marks, stamp, table_mask)
-            mark = marks[s]
-            count = (mark & _LOW_32) * np.uint64(mark >> _32 == stamp) + _1
-            keys[s] = key
-            marks[s] = stamp << _32 | count
-            if count >= best and count > _1:
-                length = np.int64(before[i + n]) - np.int64(before[i])
-                if count > best or length > best_length:
-                    best = count
-                    best_length = length
-                    best_key = key
-        if np.int64(best) >= floor or floor <= 2:
-            break
-        floor = max(2, np.int64(best))
+    mask = np.uint64(table_size(candidates) - 1)
+    best = _1
+    best_length = np.int64(0)
+    best_key = np.uint64(0)
+    for c in range(candidates):
+        p = np.int64(chosen[c])
+        s = _slot(key[p], keys, marks, stamp, mask)
+        mark = marks[s]
+        count = (mark & _LOW_32) * np.uint64(mark >> _32 == stamp) + _1
+        keys[s] = key[p]
+        marks[s] = stamp << _32 | count
+        if count >= best and count > _1:
+            i = np.int64(place[p])
+            length = np.int64(before[i + n]) - np.int64(before[i])
+            if count > best or length > best_length:
+                best = count
+                best_length = length
+                best_key = key[p]
     covered = 0
     if best > _1:
         end = -1  # the first one is free
         for c in range(candidates):
-            i = np.int64(slots[c])
-            if _key(pairs, i, n) == best_key:
+            p = np.int64(chosen[c])
+            if key[p] == best_key:
+                i = np.int64(place[p])
                 if end >= 0:
                     covered += np.int64(before[i + n]) - np.int64(before[max(i, end)])
                     end = i + n
                 else:
                     end = 0
-    return covered
+    return np.int64(best), covered
 
 
 @njit(cache=True, nogil=True)
-def _covered(b: Buffers, before: np.ndarray, n: int, places: int) -> tuple[int, int]:
+def _covered(
+    before: np.ndarray,
+    n: int,
+    place: np.ndarray,
+    key: np.ndarray,
+    places: int,
+    slots: np.ndarray,
+    keys: np.ndarray,
+    marks: np.ndarray,
+    stamp: np.uint64,
+) -> tuple[int, int]:
     """Characters in n-grams that began earlier, each once; and how many places are left, which occur twice for certain."""
-    pairs, place, slots, keys, marks = b.pairs, b.place, b.slots, b.keys, b.marks
-    b.stamp[0] += _1
-    stamp = b.stamp[0]
     mask = np.uint64(table_size(places) - 1)
     end = 0
     covered = 0
     for p in range(places):
-        i = np.int64(place[p])
-        key = _key(pairs, i, n)
-        s = _slot(key, keys, marks, stamp, mask)
-        mark = marks[s]
-        again = mark >> _32 == stamp
-        keys[s] = key
+        s = _slot(key[p], keys, marks, stamp, mask)
+        again = marks[s] >> _32 == stamp
+        keys[s] = key[p]
         marks[s] = stamp << _32 | np.uint64(again)
         slots[p] = s
         if again:
+            i = np.int64(place[p])
             covered += np.int64(before[i + n]) - np.int64(before[max(i, end)])
             end = i + n
     kept = 0
@@ -181,48 +197,82 @@ def _covered(b: Buffers, before: np.ndarray, n: int, places: int) -> tuple[int, 
 
 
 @njit(cache=True, nogil=True)
-def _ngrams(b: Buffers, hashes: np.ndarray, before: np.ndarray, units: int, levels: np.ndarray, top: np.ndarray, duplicate: np.ndarray, out: np.ndarray) -> None:
-    """Characters of repeats per length, into `out`. `hashes` (units,) well mixed; `before` (units + 1,): characters before each."""
-    if units <= levels[0]:
+def _ngrams(
+    hashes: np.ndarray,  # (units,) uint64, well mixed
+    before: np.ndarray,  # (units + 1,): characters before each
+    units: int,
+    levels: np.ndarray,
+    top: np.ndarray,
+    duplicate: np.ndarray,
+    out: np.ndarray,
+    pairs: np.ndarray,
+    place: np.ndarray,
+    key: np.ndarray,
+    slots: np.ndarray,
+    buckets: np.ndarray,
+    keys: np.ndarray,
+    marks: np.ndarray,
+    last_stamp: np.ndarray,
+) -> None:
+    """Characters of repeats per length, into `out`."""
+    n = levels[0]
+    places = units - n + 1
+    if places < 2:
         return
-    pairs, place, buckets = b.pairs, b.place, b.buckets
     for i in range(units - 1):
         pairs[i] = hashes[i] * _A + hashes[i + 1]
-    places = units - levels[0] + 1
     for i in range(places):
         place[i] = i
+    if n == 2:
+        for i in range(places):
+            key[i] = pairs[i]
+    else:
+        _write_keys(pairs, place, places, n, key)
     for level in range(levels.size):
-        n = levels[level]
-        while places and np.int64(place[places - 1]) + n > units:
-            places -= 1
+        if level > 0:
+            n = levels[level]
+            while places and np.int64(place[places - 1]) + n > units:
+                places -= 1
+            _write_keys(pairs, place, places, n, key)
         if places < 2:
             break
-        if duplicate[level] < 0 or places > 64:
-            # The rough count. Eight buckets a place: one in eight of the lonely n-grams goes on for nothing.
-            mask = np.uint64(4 * table_size(places) - 1)
-            buckets[: np.int64(mask) + 1] = 0
+        if top[level] >= 0:
+            # The rough count, with four to eight buckets a place: one in six of the lonely n-grams goes on for nothing.
+            size = 2 * table_size(places)
+            mask = np.uint64(size - 1)
+            raw.clear(buckets, size)
             most = 0
             for p in range(places):
-                bucket = _key(pairs, np.int64(place[p]), n) & mask
+                bucket = key[p] & mask
                 count = np.int64(buckets[bucket]) + 1
-                buckets[bucket] = min(count, 255)
                 most = max(most, count)
+                buckets[bucket] = min(count, 255)
             if most < 2:
                 break
-            if top[level] >= 0:
-                out[top[level]] = _most_frequent(b, before, n, places, min(most, 255), mask)
+            # What is to be counted exactly: places with a rough count near the highest, and all others only in the rare case that
+            # none of these is as frequent as that promised.
+            floor = min(most, 255) // 2 + 1
             kept = 0
+            chosen = 0
             for p in range(places):
-                i = place[p]
-                place[kept] = i
-                kept += buckets[_key(pairs, np.int64(i), n) & mask] > 1
+                k = key[p]
+                count = np.int64(buckets[k & mask])
+                place[kept] = place[p]
+                key[kept] = k
+                slots[chosen] = kept
+                kept += count > 1
+                chosen += count >= floor
             places = kept
-        elif top[level] >= 0:
-            mask = np.uint64(0)
-            buckets[0] = 255
-            out[top[level]] = _most_frequent(b, before, n, places, 2, mask)
-        if duplicate[level] >= 0:
-            out[duplicate[level]], places = _covered(b, before, n, places)
+            last_stamp[0] += _1
+            best, out[top[level]] = _most_frequent(before, n, place, key, chosen, slots, keys, marks, last_stamp[0])
+            if best < floor:
+                for p in range(places):
+                    slots[p] = p
+                last_stamp[0] += _1
+                best, out[top[level]] = _most_frequent(before, n, place, key, places, slots, keys, marks, last_stamp[0])
+        if duplicate[level] >= 0 and places:
+            last_stamp[0] += _1
+            out[duplicate[level]], places = _covered(before, n, place, key, places, slots, keys, marks, last_stamp[0])
 
 
 @njit(cache=True, nogil=True)
@@ -275,34 +325,59 @@ def _lines(
 
 
 @njit(cache=True, nogil=True)
-def _find_tokens(data: np.ndarray, start: int, n: int, words: int, b: Buffers) -> int:
+def _find_tokens(
+    data: np.ndarray,
+    start: int,
+    cp: np.ndarray,
+    prop: np.ndarray,
+    at: np.ndarray,
+    kind: np.ndarray,
+    n: int,
+    words: int,
+    first: np.ndarray,
+    last: np.ndarray,
+    hashes: np.ndarray,
+    before: np.ndarray,
+    token_hashes: np.ndarray,
+    tokens_before: np.ndarray,
+) -> int:
     """Write the hashes of words and of tokens, and the characters before each; returns how many tokens there are."""
-    cp, prop, at, kind, first, last = b.cp, b.prop, b.at, b.kind, b.first, b.last
-    tokens = 0
-    gap = 0
-    b.before[0] = 0
-    b.tokens_before[0] = 0
-    for w in range(words + 1):
-        a = np.int64(first[w]) if w < words else n
+    tokens = _0
+    gap = _0
+    characters = np.uint32(0)
+    token_characters = np.uint32(0)
+    for w in range(words):
+        a = np.uint64(first[w])
+        b = np.uint64(last[w])
         for k in range(gap, a):
             if prop[k] & CLASS_MASK != SPACE and kind[k] == PROSE:
-                b.token_hashes[tokens] = raw.mix(np.uint64(cp[k]) + _A)
-                b.tokens_before[tokens + 1] = b.tokens_before[tokens] + np.uint32(1)
-                tokens += 1
-        if w == words:
-            break
-        gap = np.int64(last[w])
-        if gap - a == 1:
+                token_hashes[tokens] = raw.mix(np.uint64(cp[k]) + _A)
+                tokens_before[tokens] = token_characters
+                token_characters += np.uint32(1)
+                tokens += _1
+        gap = b
+        length = np.uint32(b - a)
+        if length == 1:
             h = raw.mix(np.uint64(cp[a]) + _A)
         else:
-            h = raw.hash_bytes(data, start + np.int64(at[a]), start + np.int64(at[gap]))
-        b.hashes[w] = h
-        b.before[w + 1] = b.before[w] + np.uint32(gap - a)
+            h = raw.hash_bytes(data, start + np.int64(at[a]), start + np.int64(at[b]))
+        hashes[w] = h
+        before[w] = characters
+        characters += length
+        token_hashes[tokens] = h
+        tokens_before[tokens] = token_characters
         if kind[a] == PROSE:
-            b.token_hashes[tokens] = h
-            b.tokens_before[tokens + 1] = b.tokens_before[tokens] + np.uint32(gap - a)
-            tokens += 1
-    return tokens
+            token_characters += length
+            tokens += _1
+    for k in range(gap, np.uint64(n)):
+        if prop[k] & CLASS_MASK != SPACE and kind[k] == PROSE:
+            token_hashes[tokens] = raw.mix(np.uint64(cp[k]) + _A)
+            tokens_before[tokens] = token_characters
+            token_characters += np.uint32(1)
+            tokens += _1
+    before[words] = characters
+    tokens_before[tokens] = token_characters
+    return np.int64(tokens)
 
 
 @njit(cache=True, nogil=True)
@@ -317,10 +392,18 @@ def _repeats(
             b.stamp[0] = 0
         b.stamp[0] += _1
         _lines(data, start, b.cp, b.prop, b.at, n, b.special, specials, b.keys, b.marks, b.stamp[0], out[t, _LINES], repeated[t])
-        tokens = _find_tokens(data, start, n, words, b)
+        tokens = _find_tokens(
+            data, start, b.cp, b.prop, b.at, b.kind, n, words, b.first, b.last, b.hashes, b.before, b.token_hashes, b.tokens_before
+        )
         repeated[t, _TOKEN_CHARACTERS] = b.tokens_before[tokens]
-        _ngrams(b, b.hashes, b.before, words, _WORD_LEVELS, _WORD_TOP, _WORD_DUPLICATE, repeated[t])
-        _ngrams(b, b.token_hashes, b.tokens_before, tokens, _TOKEN_LEVELS, _TOKEN_TOP, _TOKEN_DUPLICATE, repeated[t])
+        _ngrams(
+            b.hashes, b.before, words, _WORD_LEVELS, _WORD_TOP, _WORD_DUPLICATE, repeated[t],
+            b.pairs, b.place, b.key, b.slots, b.buckets, b.keys, b.marks, b.stamp,
+        )  # fmt: skip
+        _ngrams(
+            b.token_hashes, b.tokens_before, tokens, _TOKEN_LEVELS, _TOKEN_TOP, _TOKEN_DUPLICATE, repeated[t],
+            b.pairs, b.place, b.key, b.slots, b.buckets, b.keys, b.marks, b.stamp,
+        )  # fmt: skip
 
 
 def repeats(data: np.ndarray, offsets: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

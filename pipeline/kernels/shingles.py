@@ -66,6 +66,7 @@ _TWELVE = np.uint64(12)
 _LOW_4 = np.uint64(15)
 _LOW_6 = np.uint64(63)
 _FULL = np.uint64(_CHUNK)
+_MANY = 64  # filled bins, from which on a walk is cheaper
 
 _jit = njit(cache=True, nogil=True, boundscheck=False)
 _inline = njit(cache=True, nogil=True, inline="always")
@@ -276,9 +277,10 @@ def _shingles(
     kinds = np.empty(_CARRY + _CHUNK + _SLACK, np.uint8)
     polys = np.empty(_CARRY + _CHUNK + _SLACK, np.uint64)
     hashes = np.empty(2 * (_CHUNK + _SLACK), np.uint64)
-    filled = np.empty(BINS, np.int64)
-    rank = np.empty(BINS, np.uint8)
-    values = np.empty(BINS, np.uint32)
+    filled = np.empty(BINS + 1, np.int64)
+    holes = np.empty(BINS + 1, np.int64)
+    empty = np.empty(BINS, np.bool_)
+    best = np.empty(BINS, np.uint16)
     ascii_values = np.zeros(256, np.uint64)
     ascii_bases = np.zeros(256, np.uint64)
     for c in range(128):
@@ -290,48 +292,44 @@ def _shingles(
         bins = signature[text] if mode == _SIGN else signature[0]
         if mode == _SIGN:
             bins[:] = EMPTY
-        n = _scan(
-            data, offsets[text], offsets[text + 1], entries, expansions, ascii_values, ascii_bases, tokens, kinds, polys, hashes, mode, bins, out[total:]
-        )
+        n = _scan(data, offsets[text], offsets[text + 1], entries, expansions, ascii_values, ascii_bases, tokens, kinds, polys, hashes, mode, bins, out[total:])
         counts[text] = n
         if mode == _LIST:
             total += n
         if mode == _SIGN and n > 0:
-            _densify(bins, probes, ranks, filled, rank, values)
+            _densify(bins, probes, ranks, filled, holes, empty, best)
 
 
 @_jit
-def _densify(bins: np.ndarray, probes: np.ndarray, ranks: np.ndarray, filled: np.ndarray, rank: np.ndarray, values: np.ndarray) -> None:
-    """Give every empty bin the value of the non-empty bin that comes first in its own order: the least ranks[bin', bin]."""
+def _densify(bins: np.ndarray, probes: np.ndarray, ranks: np.ndarray, filled: np.ndarray, holes: np.ndarray, empty: np.ndarray, best: np.ndarray) -> None:
+    """Give every empty bin the value of the non-empty bin that comes first in its own order. Two ways to the same choice."""
     n = 0
+    left = 0
     for i in range(BINS):
-        if bins[i] != EMPTY:
-            filled[n] = i
-            n += 1
+        is_empty = bins[i] == EMPTY
+        empty[i] = is_empty
+        holes[left] = i
+        left += is_empty
+        filled[n] = i
+        n += not is_empty
     if n in (BINS, 0):
         return
-    if n > 8:  # walk: some BINS / n steps a bin
-        empty = np.ones(BINS, np.bool_)
-        for k in range(n):
-            empty[filled[k]] = False
-        for i in range(BINS):
-            if empty[i]:
-                step = 0
-                while empty[probes[i, step]]:
-                    step += 1
-                bins[i] = bins[probes[i, step]]
+    if n > _MANY:  # walk along the orders of the few empty bins: some BINS / n steps each
+        for k in range(left):
+            i = holes[k]
+            step = 0
+            while empty[probes[i, step]]:
+                step += 1
+            bins[i] = bins[probes[i, step]]
         return
-    # Few bins hold a value: the same choice as a minimum over these, without a branch.
-    rank[:] = 255
-    for k in range(n):
-        j = filled[k]
-        value = bins[j]
-        row = ranks[j]
+    best[:] = 0xFFFF
+    for k in range(n):  # the least rank over the few that hold a value, for all bins at once
+        row = ranks[filled[k]]
         for i in range(BINS):
-            better = row[i] < rank[i]
-            rank[i] = row[i] if better else rank[i]
-            values[i] = value if better else values[i]
-    bins[:] = values
+            best[i] = min(best[i], row[i])
+    for k in range(left):
+        i = holes[k]
+        bins[i] = bins[best[i] & 0xFF]
 
 
 @_jit
@@ -420,8 +418,8 @@ def _keys(data: np.ndarray, offsets: np.ndarray, exact: np.ndarray, entries: np.
 
 @lru_cache(maxsize=1)
 def probe_orders() -> tuple[np.ndarray, np.ndarray]:
-    """The order in which each bin looks at the bins when it is empty, (112, 112) uint8, and its inverse: ranks[j, i] is the place of bin j in
-    the order of bin i. Order i sorts the bins by a hash of (i, j), itself first; fixed for ever."""
+    """The order in which each bin looks at the bins when it is empty, (112, 112) uint8, and its inverse, (112, 112) uint16: ranks[j, i] is
+    256 x the place of bin j in the order of bin i, + j. Order i sorts the bins by a hash of (i, j), itself first; fixed for ever."""
     with np.errstate(over="ignore"):
         h = np.arange(1, BINS * BINS + 1, dtype=np.uint64) * _K1
         h = (h ^ (h >> _S30)) * _K2
@@ -429,9 +427,9 @@ def probe_orders() -> tuple[np.ndarray, np.ndarray]:
         h = (h ^ (h >> _S31)).reshape(BINS, BINS)
     np.fill_diagonal(h, 0)
     probes = np.argsort(h, axis=1, kind="stable").astype(np.uint8)
-    ranks = np.empty((BINS, BINS), np.uint8)
-    np.put_along_axis(ranks, probes.astype(np.int64), np.arange(BINS, dtype=np.uint8)[None, :].repeat(BINS, 0), axis=1)
-    return probes, np.ascontiguousarray(ranks.T)
+    ranks = np.empty((BINS, BINS), np.uint16)
+    np.put_along_axis(ranks, probes.astype(np.int64), np.arange(BINS, dtype=np.uint16)[None, :].repeat(BINS, 0), axis=1)
+    return probes, np.ascontiguousarray(ranks.T) * np.uint16(256) + np.arange(BINS, dtype=np.uint16)[:, None]
 
 
 def _checked(data: np.ndarray, offsets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

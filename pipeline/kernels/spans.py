@@ -16,6 +16,8 @@ Cost: next to nothing without such marks, and linear whatever the input: a searc
 import numpy as np
 from numba import njit
 
+from pipeline.kernels import raw
+
 PROSE, URL, CODE, TEX = range(4)
 
 # A delimiter that is not closed within this many characters is no delimiter. Inline ones also end with the line.
@@ -137,7 +139,7 @@ def find_spans(cp: np.ndarray, n: int, special: np.ndarray, specials: int, kind:
 
     `special` lists, in order, where the marks stand that may open a span (and others, which are passed over).
     """
-    kind[:n] = PROSE
+    raw.clear(kind, n + 64)  # PROSE
     found = False
     done = 0  # everything before is decided
     no_tick_fence = False

@@ -23,12 +23,13 @@ from pipeline.kernels import raw, tables
 from pipeline.kernels.spans import CODE, PROSE, TEX, URL, find_spans
 from pipeline.kernels.tables import (
     ALPHABETIC,
-    CHINESE_STOP,
     CLASS_MASK,
     CLOSER,
     CODE_POINTS,
+    DECIMAL,
     DIGIT,
     HAN,
+    JOINER,
     LATIN,
     LETTER,
     LOWER,
@@ -37,7 +38,9 @@ from pipeline.kernels.tables import (
     OTHER,
     PUNCTUATION,
     SENTENCE,
+    SEPARATOR,
     SPACE,
+    SPECIAL,
     SYMBOL,
     TERMINAL,
     UPPER,
@@ -207,14 +210,20 @@ _3 = np.uint64(3)
 _4 = np.uint64(4)
 _8 = np.uint64(8)
 _HIGH_BITS = np.uint64(0x8080808080808080)
-_SPECIAL_SHIFT = np.uint16(14)
-_WORD_SHIFT = np.uint16(6)
-_JOINER_SHIFT = np.uint16(7)
-_SEPARATOR_SHIFT = np.uint16(11)
-_DECIMAL_SHIFT = np.uint16(15)
-_ONE_16 = np.uint16(1)
+_63 = np.uint64(63)
+_64 = np.uint64(64)
+_ALL_BITS = np.uint64(0xFFFFFFFFFFFFFFFF)
+_SPECIAL_16 = np.uint16(SPECIAL)
+_WORD_16 = np.uint16(WORD)
+_JOINER_16 = np.uint16(JOINER)
+_SEPARATOR_16 = np.uint16(SEPARATOR)
+_DECIMAL_16 = np.uint16(DECIMAL)
+_UPPER_16 = np.uint16(UPPER)
+_LOWER_16 = np.uint16(LOWER)
 _CLASS_16 = np.uint16(CLASS_MASK)
 _HAN_16 = np.uint16(HAN)
+_ALL_8 = np.uint8(0xFF)
+_PROSE_8 = np.uint8(PROSE)
 
 
 @njit(cache=True, nogil=True)
@@ -226,19 +235,17 @@ def decode(
     cp: np.ndarray,
     prop: np.ndarray,
     at: np.ndarray,
-    special: np.ndarray,
-) -> tuple[int, int]:
-    """Write each code point of the UTF-8 bytes `data[start:stop]`, its properties, the byte (from `start`) where it begins,
-    and the list of those flagged SPECIAL; returns how many code points, and how many special ones.
+) -> int:
+    """Write each code point of the UTF-8 bytes `data[start:stop]`, its properties, and the byte (from `start`) where it begins;
+    returns how many code points there are.
 
-    One more entry ends the first three: no properties, and the number of bytes. Bytes that are no UTF-8 cannot come in an
-    Arrow string; should they, each that fits nowhere is U+FFFD, and nothing is read outside.
+    Behind them stand 80 entries without properties, and the number of bytes. Bytes that are no UTF-8 cannot come in an Arrow
+    string; should they, each that fits nowhere is U+FFFD, and nothing is read outside.
     """
     i = np.uint64(start)
     begin = i
     end = np.uint64(stop)
     n = _0
-    s = _0
     while i < end:
         while i + _8 <= end and raw.load_8(data, i) & _HIGH_BITS == _0:  # eight ASCII characters, in loops that need no branch
             for k in range(8):
@@ -249,10 +256,6 @@ def decode(
             for k in range(8):
                 u = np.uint64(k)
                 at[n + u] = i + u - begin
-            for k in range(8):
-                u = np.uint64(k)
-                special[s] = n + u
-                s += np.uint64(prop[n + u] >> _SPECIAL_SHIFT & _ONE_16)
             i += _8
             n += _8
         if i >= end:
@@ -288,43 +291,70 @@ def decode(
         p = table[np.uint64(c)]
         cp[n] = c
         prop[n] = p
-        special[s] = n
-        s += np.uint64(p >> _SPECIAL_SHIFT & _ONE_16)
         n += _1
-    cp[n] = 0
-    prop[n] = 0
     at[n] = end - begin
-    return np.int64(n), np.int64(s)
+    for k in range(80):
+        prop[n + np.uint64(k)] = 0
+    return np.int64(n)
 
 
 @njit(cache=True, nogil=True)
-def find_words(prop: np.ndarray, n: int, marks: bool, inside: np.ndarray, first: np.ndarray, last: np.ndarray) -> int:
+def list_special(prop: np.ndarray, n: int, special: np.ndarray) -> int:
+    """Write where the code points flagged SPECIAL stand; returns how many there are."""
+    found = _0
+    for block in range(0, n, 64):
+        base = np.uint64(block)
+        bits = raw.match_64(prop, base, _SPECIAL_16, _SPECIAL_16)
+        while bits:
+            special[found] = base + raw.lowest_bit(bits)
+            found += _1
+            bits &= bits - _1
+    return np.int64(found)
+
+
+@njit(cache=True, nogil=True)
+def find_words(prop: np.ndarray, n: int, marks: bool, first: np.ndarray, last: np.ndarray) -> int:
     """Write where each word begins and ends (one past it); returns how many there are. `marks` says whether any class is MARK.
 
-    Without a branch: first whether each code point stands in a word (bit 0) or is a Han character (bit 1), then the edges.
+    64 code points at a time, a bit each: which stand in a word, which are Han, and where that changes.
     """
-    if n == 0:
-        return 0
-    p = prop[0]
-    inside[0] = (p >> _WORD_SHIFT & _ONE_16) | np.uint16((p & _CLASS_16) == _HAN_16) << _ONE_16
-    for i in range(1, n):
-        p = prop[i]
-        before = prop[i - 1]
-        after = prop[i + 1]
-        joined = p >> _JOINER_SHIFT & before >> _WORD_SHIFT & after >> _WORD_SHIFT
-        separated = p >> _SEPARATOR_SHIFT & before >> _DECIMAL_SHIFT & after >> _DECIMAL_SHIFT
-        inside[i] = ((p >> _WORD_SHIFT | joined | separated) & _ONE_16) | np.uint16((p & _CLASS_16) == _HAN_16) << _ONE_16
     starts = _0
     stops = _0
-    previous = _0
-    for i in range(n):
-        now = np.uint64(inside[i])
-        first[starts] = i
-        starts += (now & ~previous | now >> _1) & _1
-        last[stops] = i
-        stops += (previous & ~now | previous >> _1) & _1
-        previous = now
-    last[stops] = n
+    word_before = _0  # one bit each: what the code point before the block is
+    decimal_before = _0
+    inside_before = _0
+    han_before = _0
+    for block in range(0, n, 64):
+        base = np.uint64(block)
+        word = raw.match_64(prop, base, _WORD_16, _WORD_16)
+        joiner = raw.match_64(prop, base, _JOINER_16, _JOINER_16)
+        separator = raw.match_64(prop, base, _SEPARATOR_16, _SEPARATOR_16)
+        decimal = raw.match_64(prop, base, _DECIMAL_16, _DECIMAL_16)
+        han = raw.match_64(prop, base, _CLASS_16, _HAN_16)
+        after = prop[base + _64]
+        word_after = np.uint64((after & _WORD_16) != 0) << _63
+        decimal_after = np.uint64((after & _DECIMAL_16) != 0) << _63
+        inside = (
+            word
+            | (joiner & (word << _1 | word_before) & (word >> _1 | word_after))
+            | (separator & (decimal << _1 | decimal_before) & (decimal >> _1 | decimal_after))
+        )
+        shifted = inside << _1 | inside_before
+        bits = (inside & ~shifted) | han
+        while bits:
+            first[starts] = base + raw.lowest_bit(bits)
+            starts += _1
+            bits &= bits - _1
+        bits = (shifted & ~inside) | (han << _1 | han_before)
+        while bits:
+            last[stops] = base + raw.lowest_bit(bits)
+            stops += _1
+            bits &= bits - _1
+        word_before = word >> _63
+        decimal_before = decimal >> _63
+        inside_before = inside >> _63
+        han_before = han >> _63
+    last[stops] = n  # of a word that the text ends with
     words = np.int64(starts)
     if marks:  # a word does not begin with a mark, and marks alone are none
         kept = 0
@@ -342,17 +372,59 @@ def find_words(prop: np.ndarray, n: int, marks: bool, inside: np.ndarray, first:
 
 
 @njit(cache=True, nogil=True)
-def _count_characters(
-    cp: np.ndarray,
-    kind: np.ndarray,
-    spans: bool,
-    n: int,
-    table: np.ndarray,
-    histogram: np.ndarray,
-    seen: np.ndarray,
-    out: np.ndarray,
-) -> float:
-    """Characters by class, for the text and for its prose; returns the entropy of the prose's characters, in nats.
+def _count_classes(prop: np.ndarray, kind: np.ndarray, spans: bool, n: int, out: np.ndarray) -> None:
+    """Characters by class, for the text and for its prose."""
+    whole = np.zeros(16, np.uint64)
+    prose = np.zeros(16, np.uint64)
+    upper = _0
+    lower = _0
+    for block in range(0, n, 64):
+        base = np.uint64(block)
+        here = _ALL_BITS
+        if spans:
+            here = raw.match_64(kind, base, _ALL_8, _PROSE_8)
+        for c in range(SPACE, SYMBOL + 1):
+            bits = raw.match_64(prop, base, _CLASS_16, np.uint16(c))
+            whole[c] += raw.bit_count(bits)
+            if spans:
+                prose[c] += raw.bit_count(bits & here)
+        upper += raw.bit_count(raw.match_64(prop, base, _UPPER_16, _UPPER_16))
+        lower += raw.bit_count(raw.match_64(prop, base, _LOWER_16, _LOWER_16))
+        if spans:
+            prose[OTHER] += raw.bit_count(raw.match_64(prop, base, _CLASS_16, np.uint16(OTHER)) & here)
+    if spans:
+        prose[OTHER] -= np.uint64((64 - n % 64) % 64)  # the entries behind the text: no class, and PROSE
+    else:
+        for c in range(SPACE, SYMBOL + 1):
+            prose[c] = whole[c]
+    whole[OTHER] = np.uint64(n) - whole.sum()
+    if not spans:
+        prose[OTHER] = whole[OTHER]
+    out[CHARACTERS] = n
+    out[C_UPPERCASE] = upper
+    out[C_LOWERCASE] = lower
+    out[C_WHITESPACE] = whole[SPACE]
+    out[C_LATIN] = whole[LATIN]
+    out[C_HAN] = whole[HAN]
+    out[C_OTHER_LETTERS] = whole[LETTER]
+    out[C_DIGITS] = whole[DIGIT]
+    out[C_NUMBERS] = whole[NUMBER]
+    out[C_MARKS] = whole[MARK]
+    out[C_PUNCTUATION] = whole[PUNCTUATION]
+    out[C_SYMBOLS] = whole[SYMBOL]
+    out[C_OTHER] = whole[OTHER]
+    out[P_ALL] = prose.sum() - prose[SPACE]
+    out[P_LATIN] = prose[LATIN]
+    out[P_HAN] = prose[HAN]
+    out[P_LETTERS] = prose[LATIN] + prose[HAN] + prose[LETTER]
+    out[P_DIGITS] = prose[DIGIT]
+    out[P_PUNCTUATION] = prose[PUNCTUATION]
+    out[P_SYMBOLS] = prose[SYMBOL]
+
+
+@njit(cache=True, nogil=True)
+def _count_distinct(cp: np.ndarray, kind: np.ndarray, spans: bool, n: int, table: np.ndarray, histogram: np.ndarray, seen: np.ndarray, out: np.ndarray) -> float:
+    """What depends on how often each code point occurs; returns the entropy of the prose's characters, in nats.
 
     `histogram` (2 x code points) is all zero before and after.
     """
@@ -371,59 +443,30 @@ def _count_characters(
             count = histogram[k]
             distinct += np.uint64(count == 0)
             histogram[k] = count + 1
-    whole = np.zeros(16, np.int64)
-    prose = np.zeros(16, np.int64)
-    upper = 0
-    lower = 0
     stops = 0
     different = 0
     total = 0.0
     for d in range(np.int64(distinct)):
         k = np.int64(seen[d])
-        count = np.int64(histogram[k])
-        in_span = k >= CODE_POINTS
-        if in_span:
-            k -= CODE_POINTS
-        p = table[k]
-        c = p & CLASS_MASK
-        whole[c] += count
-        upper += count * (p >> 4 & 1)
-        lower += count * (p >> 5 & 1)
-        stops += (p >> 12 & 1) * (not (in_span and histogram[k] > 0))  # once, though it stands in prose and in a span
-        if not in_span:
-            prose[c] += count
-            if c != SPACE:
+        if k < CODE_POINTS:
+            p = table[k]
+            stops += p >> 12 & 1
+            if p & CLASS_MASK != SPACE:
+                count = np.int64(histogram[k])
                 different += 1
                 total += _N_LOG_N[count] if count < _N_LOG_N.size else count * np.log(count)
+        else:
+            k -= CODE_POINTS
+            stops += (table[k] >> 12 & 1) & (histogram[k] == 0)  # once, though it stands in prose and in a span
     out[C_HASHES] = histogram[0x23] + histogram[0xFF03] + histogram[CODE_POINTS + 0x23] + histogram[CODE_POINTS + 0xFF03]
     out[P_HASHES] = histogram[0x23] + histogram[0xFF03]
     out[C_CURLY] = histogram[0x7B] + histogram[CODE_POINTS + 0x7B]
     out[C_REPLACEMENT] = histogram[0xFFFD] + histogram[CODE_POINTS + 0xFFFD]
     for d in range(np.int64(distinct)):
         histogram[seen[d]] = 0
-    out[CHARACTERS] = n
-    out[C_UPPERCASE] = upper
-    out[C_LOWERCASE] = lower
     out[C_CHINESE_STOPS] = stops
-    out[C_WHITESPACE] = whole[SPACE]
-    out[C_LATIN] = whole[LATIN]
-    out[C_HAN] = whole[HAN]
-    out[C_OTHER_LETTERS] = whole[LETTER]
-    out[C_DIGITS] = whole[DIGIT]
-    out[C_NUMBERS] = whole[NUMBER]
-    out[C_MARKS] = whole[MARK]
-    out[C_PUNCTUATION] = whole[PUNCTUATION]
-    out[C_SYMBOLS] = whole[SYMBOL]
-    out[C_OTHER] = whole[OTHER]
-    characters = prose.sum() - prose[SPACE]
-    out[P_ALL] = characters
-    out[P_LATIN] = prose[LATIN]
-    out[P_HAN] = prose[HAN]
-    out[P_LETTERS] = prose[LATIN] + prose[HAN] + prose[LETTER]
-    out[P_DIGITS] = prose[DIGIT]
-    out[P_PUNCTUATION] = prose[PUNCTUATION]
-    out[P_SYMBOLS] = prose[SYMBOL]
     out[P_DISTINCT] = different
+    characters = out[P_ALL]
     if characters == 0:
         return 0.0
     return max(0.0, np.log(characters) - total / characters)
@@ -657,7 +700,6 @@ class Buffers(NamedTuple):
     at: np.ndarray  # the byte where it begins
     special: np.ndarray  # the list of those that are SPECIAL
     kind: np.ndarray  # PROSE, URL, CODE or TEX
-    inside: np.ndarray  # whether it stands in a word
     first: np.ndarray  # where each word begins …
     last: np.ndarray  # … and ends
     seen: np.ndarray  # the distinct code points
@@ -667,7 +709,8 @@ class Buffers(NamedTuple):
     tokens_before: np.ndarray
     pairs: np.ndarray  # hashes of two words or tokens in a row
     place: np.ndarray  # where n-grams that may repeat begin
-    slots: np.ndarray  # and their slots in the table
+    key: np.ndarray  # their hashes …
+    slots: np.ndarray  # … and their slots in the table
     buckets: np.ndarray  # a rough count by hash
     keys: np.ndarray  # a hash table: the key …
     marks: np.ndarray  # … and, in 32 bits each, the stamp that says whether the slot is taken, and a count
@@ -686,19 +729,19 @@ def buffers(offsets: np.ndarray) -> Buffers:
     """
     longest = int(np.diff(offsets).max(initial=0))
     kept: Buffers | None = getattr(_KEPT, "buffers", None)
-    if kept is None or kept.cp.size < longest + 16:
-        size = max(longest, 1 << 16) + 16  # 16: for what decode writes ahead
+    if kept is None or kept.cp.size < longest + 80:
+        size = max(longest, 1 << 16) + 80  # for what decode writes behind
         slots = 1 << (2 * size - 1).bit_length()
         integers = {name: np.empty(size, np.uint32) for name in ("cp", "at", "special", "first", "last", "before", "tokens_before", "place", "slots")}
         kept = Buffers(
             prop=np.empty(size, np.uint16),
             kind=np.empty(size, np.uint8),
-            inside=np.empty(size, np.uint16),
             seen=np.empty(min(size, 2 * CODE_POINTS + 1), np.uint32),
             hashes=np.empty(size, np.uint64),
             token_hashes=np.empty(size, np.uint64),
             pairs=np.empty(size, np.uint64),
-            buckets=np.empty(4 * slots, np.uint8),
+            key=np.empty(size, np.uint64),
+            buckets=np.empty(2 * slots, np.uint8),
             keys=np.empty(slots, np.uint64),
             marks=np.zeros(slots, np.uint64),
             stamp=np.zeros(1, np.uint64),
@@ -717,11 +760,13 @@ def count_text(data: np.ndarray, start: int, stop: int, table: np.ndarray, b: Bu
     Leaves the buffers cp, prop, at, special, kind, first and last; returns how many code points, special ones and words there
     are, and the entropy.
     """
-    n, specials = decode(data, start, stop, table, b.cp, b.prop, b.at, b.special)
+    n = decode(data, start, stop, table, b.cp, b.prop, b.at)
+    specials = list_special(b.prop, n, b.special)
     spans = find_spans(b.cp, n, b.special, specials, b.kind)
     out[BYTES] = stop - start
-    entropy = _count_characters(b.cp, b.kind, spans, n, table, b.histogram, b.seen, out)
-    words = find_words(b.prop, n, out[C_MARKS] > 0, b.inside, b.first, b.last)
+    _count_classes(b.prop, b.kind, spans, n, out)
+    entropy = _count_distinct(b.cp, b.kind, spans, n, table, b.histogram, b.seen, out)
+    words = find_words(b.prop, n, out[C_MARKS] > 0, b.first, b.last)
     _count_words(data, start, b.cp, b.prop, b.at, words, b.first, b.last, out)
     _count_sentences(b.cp, b.prop, n, b.special, specials, words, b.last, out)
     _count_lines(b.cp, b.prop, b.kind, n, b.special, specials, out)

@@ -80,7 +80,14 @@ class LanguageId:
         if chinese > best:
             best, language = chinese, "zh"
         # fastText's probabilities sum to 1.00001 now and then
-        return language, min(best, 1.0), _script(codes) if language == "zh" and codes is not None else "", min(english, 1.0), min(chinese, 1.0), min(english + chinese, 1.0)
+        return (
+            language,
+            min(best, 1.0),
+            _script(codes) if language == "zh" and codes is not None else "",
+            min(english, 1.0),
+            min(chinese, 1.0),
+            min(english + chinese, 1.0),
+        )
 
 
 def sample(text: str) -> str:

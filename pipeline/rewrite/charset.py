@@ -28,7 +28,7 @@ _BOMS = (
     (codecs.BOM_UTF16_BE, "utf-16-be"), (b"\x84\x31\x95\x33", "gb18030"),
 )  # fmt: skip
 _MULTIBYTE = frozenset({"gb18030", "big5hkscs", "cp932", "euc_jp", "cp949", "johab", "utf-8"})
-_PRESCAN_BYTES = 4096  # HTML5 says 1024; pages with a long head are met beyond it
+_PRESCAN_BYTES = 1 << 14  # HTML5 says 1024; pages with a long head, or a long comment first, are met beyond it
 _COMMENT = re.compile(rb"<!--.*?(?:-->|\Z)", re.S)
 _META = re.compile(rb"<meta[\s/]([^>]*)", re.I)
 _META_CHARSET = re.compile(rb"""charset\s*=\s*["']?\s*([A-Za-z0-9_.:\-]+)""", re.I)
@@ -109,15 +109,17 @@ def _declared(data: bytes, http_charset: str | None) -> list[str]:
 
 
 def _prescan(data: bytes) -> str | None:
-    """The encoding that the page itself declares: meta charset, meta http-equiv, or the XML declaration."""
+    """The encoding that the page itself declares: meta charset, meta http-equiv, or the XML declaration. Misspelt declarations count where they
+    name an encoding: what HTML5 ignores is still the best hint there is."""
     head = data[:_PRESCAN_BYTES]
     if (xml := _XML.search(head)) is not None:
         return xml.group(1).decode("ascii")
     if b"charset" not in head and b"CHARSET" not in head and b"harset" not in head.lower():
         return None
     for meta in _META.finditer(_COMMENT.sub(b"", head)):
-        if (found := _META_CHARSET.search(meta.group(1))) is not None:
-            return found.group(1).decode("ascii")
+        found = _META_CHARSET.search(meta.group(1))
+        if found is not None and codec_name(label := found.group(1).decode("ascii")):
+            return label
     return None
 
 
@@ -166,8 +168,17 @@ def _utf16_without_mark(data: bytes) -> tuple[str, str] | None:
     best: tuple[float, str] = (0.0, "")
     for name in ("utf-16-le", "utf-16-be"):
         text = sample.decode(name, "replace")
-        usual = sum(1 for c in text if "\x20" <= c < "\x7f" or c in "\n\r\t" or "\xa0" <= c < "\u0600" or "\u3000" <= c < "\ua000" or "\uac00" <= c < "\ud7b0" or "\uff00" <= c < "\ufff0")
-        plain = sum(1 for c in text if c in " \n\r\t，。、的<>/=\"")  # no text is without
+        usual = sum(
+            1
+            for c in text
+            if "\x20" <= c < "\x7f"
+            or c in "\n\r\t"
+            or "\xa0" <= c < "\u0600"
+            or "\u3000" <= c < "\ua000"
+            or "\uac00" <= c < "\ud7b0"
+            or "\uff00" <= c < "\ufff0"
+        )
+        plain = sum(1 for c in text if c in ' \n\r\t，。、的<>/="')  # no text is without
         if usual >= 0.97 * len(text) and plain >= 0.02 * len(text):
             best = max(best, (usual / len(text) + plain / len(text), name))
     return (data.decode(best[1], "replace"), best[1]) if best[1] else None
@@ -189,11 +200,13 @@ def _detect(data: bytes) -> list[str]:
 
 
 def _least_bad(data: bytes, names: list[str]) -> tuple[str, str]:
-    """The first of the names that replaces the fewest characters. A page in UTF-8 with one torn character stays UTF-8."""
+    """The first of the names under which under 2 % is bad, else the one that replaces the fewest characters. A page in UTF-8 with one torn character stays UTF-8."""
     best: tuple[int, str, str] | None = None
     for name in dict.fromkeys(["utf-8", *names] if _mostly_utf8(data) else names):
         text = data.decode(name, "replace")
         bad = text.count("\ufffd")
+        if bad * 50 <= len(text):  # windows-1252 knows nearly all bytes: fewest alone would always choose it
+            return text, name
         if best is None or bad < best[0]:
             best = (bad, text, name)
     assert best is not None

@@ -78,5 +78,3 @@ def normalize(text: str, form: str = "NFC") -> str:
 def normalize_batch(texts: pa.Array, form: str = "NFC") -> pa.Array:
     """Every text normalized, in order; null stays null."""
     return pa.array([None if text is None else normalize(text, form) for text in texts.to_pylist()], pa.string())
-
-

@@ -203,7 +203,9 @@ def open_raw(file: InputFile) -> BinaryIO:
             return cast(BinaryIO, fsspec.open(file.location, "rb").open())
         return open(local_path(file.location), "rb")
     except OSError as error:
-        raise SourceError(f"{file.location} cannot be opened: {error.strerror or error}. If it was moved or removed since the plan was made, plan again.") from error
+        raise SourceError(
+            f"{file.location} cannot be opened: {error.strerror or error}. If it was moved or removed since the plan was made, plan again."
+        ) from error
 
 
 def compression(path: str) -> str:

@@ -4,7 +4,6 @@ Links and devices are never followed, version-control folders and binaries are s
 archive's or the folder's; its commit is the one that `git archive` writes into the tar, else unknown. Memory holds one batch and one file.
 """
 
-import io
 import os
 import re
 import tarfile
@@ -123,5 +122,3 @@ def _add(builder: Builder, file: str, offset: int, repository: str, commit: str,
     found = _SPDX.search(text[:4096])
     licence = found.group(1).strip().removesuffix("*/").strip() if found else None
     builder.add(hash_id(name), file, offset, text=text, url=name, licence=licence, programming_language=language_of(path, text[:200]))
-
-

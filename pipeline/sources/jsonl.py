@@ -190,7 +190,7 @@ def as_text(value: Any) -> str | None:
     """A field as a string: numbers and dates in their usual spelling, lists and objects not at all."""
     if value is None or isinstance(value, str):
         return value or None
-    if isinstance(value, bool) or isinstance(value, (list, dict, bytes)):
+    if isinstance(value, (bool, list, dict, bytes)):
         return None
     if hasattr(value, "isoformat"):
         return str(value.isoformat())

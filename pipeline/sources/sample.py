@@ -121,7 +121,9 @@ def _told(size: str, prose: Prose, number: int, copies: int) -> Iterator[tuple[s
                     url=url,
                     text=document["text"],
                 )
-                copy["truth"].update({"class": "mirror", "expect": "text", "also": ["near"], "group": truth["url"], "other": truth["url"], "jaccard": 1.0})
+                copy["truth"].update(
+                    {"class": f"{truth['class']}_copy", "expect": "text", "also": ["near"], "group": truth["url"], "other": truth["url"], "jaccard": 1.0}
+                )
                 rows.append(copy)
             yield f"{source}/{source}-{language}.jsonl", Chance(size, source, language, "order").shuffled(rows)
 

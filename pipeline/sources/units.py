@@ -4,6 +4,7 @@ Grouping: tiny files of JSON lines, Parquet or a code tree, sorted by path; a gr
 changes its own group only, or at `group_bytes`. Splitting: uncompressed JSON lines by bytes, Parquet by row groups. Archives are neither.
 """
 
+import itertools
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -30,9 +31,7 @@ ARCHIVES = (".tar", ".tar.gz", ".tgz", ".tar.zst", ".tar.bz2")
 VERSION_CONTROL = frozenset({".git", ".hg", ".svn", ".bzr", "CVS", "_darcs", ".jj"})
 
 
-def list_units(
-    source: Source, *, group_bytes: int = 256 << 20, split_bytes: int = 256 << 20, etags: Callable[[str, int], str] | None = None
-) -> list[Unit]:
+def list_units(source: Source, *, group_bytes: int = 256 << 20, split_bytes: int = 256 << 20, etags: Callable[[str, int], str] | None = None) -> list[Unit]:
     """The source's units, sorted by path and position. The same files give the same units on any machine, in any order of listing.
 
     `etags(location, size)` gives a local file's hash of content (`content_hash`, perhaps behind a cache). Raises PlanError for a pattern that
@@ -61,7 +60,7 @@ def _units(source: Source, files: list[InputFile], group_bytes: int, split_bytes
             tiny.append(file)
         elif file.size > split_bytes and source.reader == "jsonl" and not compression(file.path):
             cuts = [*range(0, file.size, split_bytes), file.size]
-            singles += [Unit(source.name, (file,), a, b) for a, b in zip(cuts, cuts[1:], strict=False)]
+            singles += [Unit(source.name, (file,), a, b) for a, b in itertools.pairwise(cuts)]
         elif file.size > split_bytes and source.reader == "parquet":
             singles += [Unit(source.name, (file,), a, b) for a, b in _row_group_cuts(file, split_bytes)]
         else:
@@ -144,7 +143,9 @@ def _wanted(source: Source, path: str) -> bool:
 
 
 def _nothing(source: Source, pattern: str) -> PlanError:
-    return PlanError(f"Source '{source.name}': no file matches {pattern}. Check the path and the pattern (`**` goes through all folders), or remove the source.")
+    return PlanError(
+        f"Source '{source.name}': no file matches {pattern}. Check the path and the pattern (`**` goes through all folders), or remove the source."
+    )
 
 
 def _local(source: Source, pattern: str) -> dict[str, _Found]:
@@ -152,7 +153,9 @@ def _local(source: Source, pattern: str) -> dict[str, _Found]:
     if os.path.isdir(pattern):  # first of all: a folder's name may hold a bracket
         matches = {path: _stat(source, os.path.join(pattern, path)) for path in _walk(source, pattern)}
         if not matches:
-            raise PlanError(f"Source '{source.name}': the folder {pattern} holds no file that the reader '{source.reader}' takes. Name the files by a pattern, such as {pattern}/**/*.")
+            raise PlanError(
+                f"Source '{source.name}': the folder {pattern} holds no file that the reader '{source.reader}' takes. Name the files by a pattern, such as {pattern}/**/*."
+            )
         return matches
     if os.path.lexists(pattern):
         return {os.path.basename(pattern): _stat(source, pattern)}
@@ -209,7 +212,9 @@ def _remote(source: Source, pattern: str) -> dict[str, _Found]:
             prefix = root.rpartition("/")[0]
             entries = {root: fs.info(root)}
     except (OSError, ValueError, ImportError) as error:
-        raise SourceError(f"Source '{source.name}': {pattern} cannot be listed: {error or type(error).__name__}. Check the address, the network and the credentials.") from error
+        raise SourceError(
+            f"Source '{source.name}': {pattern} cannot be listed: {error or type(error).__name__}. Check the address, the network and the credentials."
+        ) from error
     if not entries:
         raise _nothing(source, pattern)
     matches = {}

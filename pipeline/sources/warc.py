@@ -527,12 +527,15 @@ class Responses:
             return
         text, _ = charset.to_utf8(data, label)
         date = headers.get("WARC-Date")
-        self.pending = offset, {
-            "id": record_id(headers.get("WARC-Record-ID"), url, date, data),
-            "url": url,
-            "date": date,
-            "text" if media == "text/plain" else "html": text,
-        }
+        self.pending = (
+            offset,
+            {
+                "id": record_id(headers.get("WARC-Record-ID"), url, date, data),
+                "url": url,
+                "date": date,
+                "text" if media == "text/plain" else "html": text,
+            },
+        )
 
 
 def target(headers: Any) -> str | None:

@@ -10,7 +10,11 @@ def corpus(rng: random.Random) -> list[str]:
     """Some hundred short texts, en, zh and mixed, in families of copies with more or fewer edits."""
     texts = []
     for family in range(60):
-        draw = [lambda: f"{rng.getrandbits(24):x} ", lambda: chr(rng.randrange(0x4E00, 0x9000)), lambda: rng.choice([f" {rng.getrandbits(24):x} ", chr(rng.randrange(0x4E00, 0x9000))])][family % 3]
+        draw = [
+            lambda: f"{rng.getrandbits(24):x} ",
+            lambda: chr(rng.randrange(0x4E00, 0x9000)),
+            lambda: rng.choice([f" {rng.getrandbits(24):x} ", chr(rng.randrange(0x4E00, 0x9000))]),
+        ][family % 3]
         page = [draw() for _ in range(rng.randrange(10, 120))]
         texts.append("".join(page))
         for _ in range(rng.randrange(5)):

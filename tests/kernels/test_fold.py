@@ -17,7 +17,9 @@ def made_with() -> list[str]:
         return [str(x) for x in file["made_with"]]
 
 
-same_unicode = pytest.mark.skipif(f"unicode {unicodedata.unidata_version}" not in made_with(), reason="the table has another Unicode version than this interpreter")
+same_unicode = pytest.mark.skipif(
+    f"unicode {unicodedata.unidata_version}" not in made_with(), reason="the table has another Unicode version than this interpreter"
+)
 
 
 @same_unicode

@@ -78,13 +78,13 @@ def test_utf8_stays_what_it_is(text):
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason="the tests of html5lib are not here")
 def test_html5lib_prescan():
-    """The prescan of html5lib's own tests, as far as it decides: all but a handful (which a UTF-8 or detected reading answers otherwise)."""
-    cases = agreed = 0
-    for path in sorted(SHARED.glob("*.dat")):
+    """Every declaration that html5lib's own tests find is found. (Where HTML5 finds none, a misspelt one may still count here.)"""
+    cases = 0
+    for path in sorted(SHARED.glob("tests*.dat")):
         for block in path.read_bytes().split(b"#data\n")[1:]:
             data, _, rest = block.partition(b"\n#encoding\n")
             wanted = codec_name(rest.split(b"\n")[0].decode())
-            cases += 1
-            data_with_high = data + b"\n\xe9\xe8\n"  # bytes that are no UTF-8, so that the declaration decides
-            agreed += decode(data_with_high)[1] == wanted
-    assert cases > 50 and agreed / cases > 0.8, f"{agreed} of {cases}"
+            if wanted not in ("cp1252", "utf-8", None):
+                cases += 1
+                assert decode(data + b"\n\xe9\xe8\n")[1] == wanted, data  # two bytes that are no UTF-8, so that the declaration decides
+    assert cases > 20

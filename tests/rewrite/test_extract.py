@@ -31,7 +31,9 @@ def test_a_short_page_is_not_lost_to_the_main_content_rules():
     assert "Only this" in extract_text("<html><body><div class=sidebar-wrapper><div>Only this sentence is here, and it is the page.</div></div></body></html>")
 
 
-@pytest.mark.parametrize("tag", ["<div>", "<DIV class=x>", "<article>", "<b>", "<b><p>", "<table><tr><td>", "<ul><li>", "<a/>x", "<svg>", "<p", "<!--", "&amp;"])
+@pytest.mark.parametrize(
+    "tag", ["<div>", "<DIV class=x>", "<article>", "<b>", "<b><p>", "<table><tr><td>", "<ul><li>", "<a/>x", "<svg>", "<p", "<!--", "&amp;"]
+)
 def test_deep_nesting_neither_kills_nor_hangs(tag):
     started = time.process_time()
     assert isinstance(extract_text("<html><body>" + tag * 50_000 + "hello world"), str)

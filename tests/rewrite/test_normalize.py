@@ -35,7 +35,10 @@ from pipeline.rewrite.normalize import normalize, normalize_batch
         ("\n\n  indented", "  indented"),
         ("", ""),
         (" \n\u3000\n", ""),
-        ("🏴\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f hidden\U000e0041\U000e0042", "🏴\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f hidden"),
+        (
+            "🏴\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f hidden\U000e0041\U000e0042",
+            "🏴\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f hidden",
+        ),
         ("豈", "豈"),
     ],
 )

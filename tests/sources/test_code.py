@@ -12,7 +12,7 @@ from pipeline.sources import Source, list_units, read
 from pipeline.sources.languages import language_of
 
 FILES = {
-    "src/main.py": "# SPDX-License-Identifier: Apache-2.0\nif x:\n\tpass  \r\n\n\n".encode(),
+    "src/main.py": b"# SPDX-License-Identifier: Apache-2.0\nif x:\n\tpass  \r\n\n\n",
     "Makefile": b"all:\n\ttrue\n",
     "tool": b"#!/usr/bin/env python3\nprint()\n",
     "gbk.c": "/* 这是一个用国标编码写的注释，编译器不在乎它的内容。 */ int main(void) { return 0; }\n".encode("gb18030"),

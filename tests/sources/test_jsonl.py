@@ -58,7 +58,11 @@ def test_what_only_python_writes_is_read_too(tmp_path):
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(st.sampled_from([b"", b"{bad", b'{"text":"x"}', b'{"text":"' + b"y" * 50 + b'"}', '{"text":"中文"}'.encode()]), max_size=20), st.booleans(), st.integers(1, 90))
+@given(
+    st.lists(st.sampled_from([b"", b"{bad", b'{"text":"x"}', b'{"text":"' + b"y" * 50 + b'"}', '{"text":"中文"}'.encode()]), max_size=20),
+    st.booleans(),
+    st.integers(1, 90),
+)
 def test_slices_read_every_line_once(tmp_path_factory, lines, newline, split):
     path = write(tmp_path_factory.mktemp("slices"), b"\n".join(lines) + (b"\n" if newline else b""))
     assert load(path, split_bytes=split) == load(path)

@@ -24,7 +24,9 @@ def load(path, quarantine=frozenset(), split_bytes=256 << 20, batch_bytes=8 << 2
 def test_rows_are_the_same_however_the_file_is_split(tmp_path):
     path = tmp_path / "a.parquet"
     texts = [f"text {i} " * 50 for i in range(1000)]
-    table = pa.table({"content": texts, "m": [{"url": f"http://a/{i}"} for i in range(1000)], "date": [datetime.datetime(2026, 1, 2)] * 1000, "junk": range(1000)})
+    table = pa.table(
+        {"content": texts, "m": [{"url": f"http://a/{i}"} for i in range(1000)], "date": [datetime.datetime(2026, 1, 2)] * 1000, "junk": range(1000)}
+    )
     pq.write_table(table, path, row_group_size=100)
     columns = {"text": "content", "url": "m.url"}
     rows, unreadable, units = load(path, columns=columns)

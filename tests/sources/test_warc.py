@@ -247,7 +247,7 @@ def test_a_page_in_gbk_is_decoded(tmp_path):
 
 
 def test_wet_files_give_their_text(tmp_path):
-    data = b"".join(members(other("warcinfo"), other("conversion", "Text der Seite.".encode(), "http://a.example/")))
+    data = b"".join(members(other("warcinfo"), other("conversion", b"Text der Seite.", "http://a.example/")))
     rows, unreadable, skipped = load(write(tmp_path, data, "a.warc.wet.gz"), reader="wet")
     assert [(row["text"], row["url"], row["html"]) for row in rows] == [("Text der Seite.", "http://a.example/", None)]
     assert (unreadable, skipped) == ([], {"warcinfo": 1})

@@ -79,11 +79,8 @@ def tokens(text: str) -> list[tuple[str, str]]:
 def windows(text: str) -> list[tuple[str, ...]]:
     """The shingles as tuples of tokens: 5 from a word on, 8 from a single character on; all tokens where that gives none."""
     all_tokens = tokens(text)
-    found = []
-    for i, (kind, _) in enumerate(all_tokens):
-        length = 5 if kind == "word" else 8
-        if i + length <= len(all_tokens):
-            found.append((i, i + length))
+    ends = [i + (5 if kind == "word" else 8) for i, (kind, _) in enumerate(all_tokens)]
+    found = [(i, end) for i, end in enumerate(ends) if end <= len(all_tokens)]
     if not found and all_tokens:
         found = [(0, len(all_tokens))]
     return [tuple(t for _, t in all_tokens[a:b]) for a, b in sorted(found, key=lambda w: (w[1], -w[0]))]
