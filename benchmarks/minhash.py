@@ -67,12 +67,7 @@ def peers(groups: dict[str, list[str]]) -> dict[str, dict[str, float]]:
         return work
 
     def rensa_digests(texts: list[str]) -> object:
-        found = []
-        for text in texts:
-            one = RMinHash(num_perm=HASHES, seed=1)
-            one.update(shingles(text))
-            found.append(one.digest())
-        return found
+        return RMinHash.digest_matrix_from_token_sets(map(shingles, texts), HASHES, 1)
 
     def datasketch_digests(texts: list[str]) -> object:
         found = []

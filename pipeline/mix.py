@@ -238,7 +238,7 @@ def _beyond(hashes: np.ndarray, slices: pa.ChunkedArray, cuts: pa.Table) -> tupl
         name: (((bin_ << 48) + (1 << 47)) if cut is None else cut) / 2**64
         for name, bin_, cut in zip(*(cuts.column(c).to_pylist() for c in ("slice", "bin", "cut")), strict=True)
     }
-    return [f"draw < {share[s]:.6f}" if s in share else "mix_share > 0" for s in slices.to_pylist()], hashes / 2.0**64
+    return [f"draw < {share[s]:.9f}" if s in share else "mix_share > 0" for s in slices.to_pylist()], hashes / 2.0**64
 
 
 def _mix_verdicts(documents: pa.Table, context: Context) -> pa.Table:

@@ -14,6 +14,7 @@ from typing import Any, Literal
 import pyarrow as pa
 
 from pipeline.errors import SourceError
+from pipeline.filter import SIDES, reason
 from pipeline.measures import MEASURES
 from pipeline.recipe import Recipe
 from pipeline.sources import InputFile, Source, Unit, content_hash, list_units, reader_version
@@ -134,8 +135,7 @@ class Plan:
             mark = fingerprint(list(step.prints))[:12] if step.per_unit else step.print[:12]
             lines.append(f"  {turn} {step.name:<24} {step.kind:<9} {mark}  {state}")
             for stage in step.stages if step.kind in ("text", "filter") else ():
-                shown = {k: v for k, v in stage.model_dump(mode="json", by_alias=True, exclude_none=True).items() if k != "name"}
-                lines.append(f"  │    {label(stage)}: {_short(shown)}")
+                lines.append(f"  │    {label(stage)}: {_short(_settings(stage))}")
         return "\n".join(lines)
 
 
@@ -329,6 +329,15 @@ def _input_changes(old: dict[str, str] | None, new: dict[str, str]) -> list[str]
         if names
     ]
     return out
+
+
+def _settings(stage: Stage) -> str:
+    """A stage's settings on one line: for a filter, what must hold."""
+    where = "".join(f" {k}={','.join(v)}" for k, v in stage.model_dump(include={"where"})["where"].items() if v) if stage.where else " all documents"
+    if isinstance(stage, Filter):
+        held = [reason(b, side) for b in stage.bound_list() for side in SIDES[:2] if getattr(b, side) is not None]
+        return f"{', '.join(held)} for{where}"
+    return f"{', '.join(f'{k}={v}' for k, v in stage.model_dump(mode='json', exclude={'where'}, exclude_none=True).items())} for{where}"
 
 
 def _short(value: Any) -> str:

@@ -230,7 +230,9 @@ def _load(name: str, text: str, inputs: dict[str, str]) -> Recipe:
     declared = raw.get("sources")
     for source, files in inputs.items() if isinstance(declared, dict) else ():  # else the check below says what is wrong with them
         if source not in declared:
-            raise RecipeError(f"--input {source}=…: the recipe {name} has no source '{source}'{_meant(source, declared)}; its sources are {', '.join(declared)}.")
+            raise RecipeError(
+                f"--input {source}=…: the recipe {name} has no source '{source}'{_meant(source, declared)}; its sources are {', '.join(declared)}."
+            )
         if isinstance(declared[source], dict):
             declared[source]["files"] = files.split(",") if isinstance(files, str) else files
     stages = raw.get("stages")

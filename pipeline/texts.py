@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from pipeline.kernels import encoded, repetition, tables, utf8
+from pipeline.kernels import encoded, repetition, utf8
 
 
 class _Column:
@@ -33,8 +33,8 @@ def _count(name: str, doc: str) -> Any:
     return _Column("_counts", utf8.COUNTS.index(name), doc)
 
 
-def _line_repeat(name: str, doc: str) -> Any:
-    return _Column("_line_repeats", repetition.LINE_REPEATS.index(name), doc)
+def _repeat(name: str, doc: str) -> Any:
+    return _Column("_repeats", repetition.REPEATS.index(name), doc)
 
 
 def _encoded_count(name: str, doc: str) -> Any:
@@ -72,26 +72,25 @@ class Texts:
 
     @cached_property
     def _count_pass(self) -> tuple[np.ndarray, np.ndarray]:
-        counts, entropy = utf8.count(self.data, self.offsets, tables.properties())
-        return counts, entropy
+        if "_repeat_pass" in self.__dict__:  # which has counted already
+            return self._repeat_pass[:2]
+        return utf8.count(self.data, self.offsets)
+
+    @cached_property
+    def _repeat_pass(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        return repetition.repeats(self.data, self.offsets)
 
     @property
     def _counts(self) -> np.ndarray:
         return self._count_pass[0]
 
-    @cached_property
-    def _repeat_pass(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        lines, words, characters = repetition.repeats(self.data, self.offsets, tables.properties())
-        return lines, words, characters
-
     @property
-    def _line_repeats(self) -> np.ndarray:
-        return self._repeat_pass[0]
+    def _repeats(self) -> np.ndarray:
+        return self._repeat_pass[2]
 
     @cached_property
     def _encoded(self) -> np.ndarray:
-        table: np.ndarray = encoded.scan(self.data, self.offsets, tables.properties())
-        return table
+        return encoded.scan(self.data, self.offsets)
 
     # --- characters (Unicode code points) ---
 
@@ -168,26 +167,31 @@ class Texts:
 
     # --- repetition: what began earlier in the same text ---
 
-    duplicate_lines = _line_repeat("duplicate_lines", "Lines seen before.")
-    duplicate_line_characters = _line_repeat("duplicate_line_characters", "Characters but whitespace in lines seen before.")
-    duplicate_paragraphs = _line_repeat("duplicate_paragraphs", "Paragraphs seen before.")
-    duplicate_paragraph_characters = _line_repeat("duplicate_paragraph_characters", "Characters but whitespace in them.")
+    duplicate_lines = _repeat("duplicate_lines", "Lines seen before.")
+    duplicate_line_characters = _repeat("duplicate_line_characters", "Characters but whitespace in lines seen before.")
+    duplicate_paragraphs = _repeat("duplicate_paragraphs", "Paragraphs seen before.")
+    duplicate_paragraph_characters = _repeat("duplicate_paragraph_characters", "Characters but whitespace in them.")
+
+    token_characters = _repeat("token_characters", "Characters of the prose, by its tokens: words, and other characters one by one.")
 
     def top_ngram_characters(self, n: int) -> np.ndarray:
         """Characters in repeats of the most frequent n-gram of words, n in 2, 3, 4. (texts,) int64"""
-        return self._repeat_pass[1][:, repetition.WORD_REPEATS.index(f"top_{n}gram_characters")]
+        return self._repeated(f"top_{n}gram_characters")
 
     def duplicate_ngram_characters(self, n: int) -> np.ndarray:
         """Characters in n-grams of words seen before, each once, n in 5 … 10. (texts,) int64"""
-        return self._repeat_pass[1][:, repetition.WORD_REPEATS.index(f"duplicate_{n}gram_characters")]
+        return self._repeated(f"duplicate_{n}gram_characters")
 
-    def top_character_ngram_characters(self, n: int) -> np.ndarray:
-        """Characters in repeats of the prose's most frequent n-gram of characters, n in 4, 6, 8. (texts,) int64"""
-        return self._repeat_pass[2][:, repetition.CHARACTER_REPEATS.index(f"top_{n}character_characters")]
+    def top_token_ngram_characters(self, n: int) -> np.ndarray:
+        """Characters in repeats of the prose's most frequent n-gram of tokens, n in 4, 6, 8. (texts,) int64"""
+        return self._repeated(f"top_{n}token_characters")
 
-    def duplicate_character_ngram_characters(self, n: int) -> np.ndarray:
-        """Characters of the prose in n-grams of characters seen before, each once, n in 8, 10, 13, 16, 20. (texts,) int64"""
-        return self._repeat_pass[2][:, repetition.CHARACTER_REPEATS.index(f"duplicate_{n}character_characters")]
+    def duplicate_token_ngram_characters(self, n: int) -> np.ndarray:
+        """Characters of the prose in n-grams of tokens seen before, each once, n in 8, 10, 13, 16, 20. (texts,) int64"""
+        return self._repeated(f"duplicate_{n}token_characters")
+
+    def _repeated(self, name: str) -> np.ndarray:
+        return self._repeats[:, repetition.REPEATS.index(name)]
 
     # --- data and machines (defined in kernels/encoded.py) ---
 

@@ -27,6 +27,8 @@ from resiliparse.extract.html2text import extract_plain_text
 from resiliparse.parse.html import HTMLTree
 from tldextract import TLDExtract
 
+COUNTED = ("total", "forwarded", "dropped", "timeout", "broken_process", "clean_error")
+
 
 class Resiliparse(BaseExtractor):
     """The extractor of ours in datatrove's place for one, sandbox process and timeout included; settings as in pipeline/rewrite/extract.py."""
@@ -103,14 +105,14 @@ def main() -> None:
         warm(middle, out)
         reader = WarcReader(str(crawl))
         cpu, wall = cpu_seconds(), time.perf_counter()
-        before = [dict(step.stats.stats) and {k: v.total for k, v in step.stats.stats.items()} for step in middle]
+        before = [(step.stats.time_stats.total, {name: stat.total for name, stat in step.stats.stats.items()}) for step in middle]
         kept = drain([reader, *middle, JsonlWriter(str(out / "output"))])
         wall, cpu = time.perf_counter() - wall, cpu_seconds() - cpu
-        counts = []
-        for step, was in zip(middle, before, strict=True):
-            now = {k: v.total - was.get(k, 0) for k, v in step.stats.stats.items()}
-            counts.append([step.name.split(" ", 1)[-1], {k: int(v) for k, v in now.items() if k in ("total", "forwarded", "dropped", "timeout", "broken_process", "clean_error") and v}])
-        print(json.dumps({"pages": counts[0][1].get("total", 0), "kept": kept, "wall": wall, "cpu": cpu, "steps": counts}))
+        counts: list[tuple[str, float, dict[str, int]]] = [("Reader", reader.stats.time_stats.total, {})]
+        for step, (seconds, was) in zip(middle, before, strict=True):
+            now = {name: int(stat.total - was.get(name, 0)) for name, stat in step.stats.stats.items() if name in COUNTED}
+            counts.append((step.name.split(" ", 1)[-1], step.stats.time_stats.total - seconds, {name: n for name, n in now.items() if n}))
+        print(json.dumps({"pages": counts[1][2].get("total", 0), "kept": kept, "wall": wall, "cpu": cpu, "steps": counts}))
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ What a shingle is, and why, stands in `kernels/shingles.py`. Pure; some 200 MB o
 """
 
 from collections.abc import Sequence
+from typing import TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -12,7 +13,7 @@ from numba import njit
 from pipeline.kernels import shingles
 from pipeline.texts import Texts
 
-TextsLike = Texts | Sequence[str] | pa.Array | pa.ChunkedArray
+TextsLike: TypeAlias = Texts | Sequence[str] | pa.Array | pa.ChunkedArray
 
 _K1 = np.uint64(0x9E3779B97F4A7C15)
 _K2 = np.uint64(0xBF58476D1CE4E5B9)

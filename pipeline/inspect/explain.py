@@ -10,6 +10,7 @@ from rich.table import Table
 
 from pipeline.dedup.exact import canonical_url
 from pipeline.errors import PlanError
+from pipeline.filter import SIDES, reason
 from pipeline.measures import MEASURES
 from pipeline.planning import Plan
 from pipeline.stages import Filter, Stage, label
@@ -166,8 +167,9 @@ def _bounds(stage: Stage, columns: dict[str, Any]) -> Iterator[dict[str, Any]]:
     assert isinstance(stage, Filter)
     for bound in stage.bound_list():
         value = columns.get(bound.column)
-        low, high = bound.min is not None and value is not None and value < bound.min, bound.max is not None and value is not None and value > bound.max
-        sides = " and ".join([f">= {bound.min:g}"] * (bound.min is not None) + [f"<= {bound.max:g}"] * (bound.max is not None))
+        low = bound.min is not None and value is not None and value < bound.min
+        high = bound.max is not None and value is not None and value > bound.max
+        sides = " and ".join(reason(bound, side).removeprefix(f"{bound.column} ") for side in SIDES[:2] if getattr(bound, side) is not None)
         yield {"filter": stage.name, "measure": bound.column, "value": value, "bound": sides, "holds": not (low or high)}
 
 

@@ -116,16 +116,17 @@ def _mark(inside: np.ndarray, start: int, stop: int) -> None:
 @njit(cache=True, nogil=True)
 def _says_generated(data: np.ndarray, start: int, stop: int) -> bool:
     """Whether one of GENERATED stands in the first lines. A phrase does not reach over a line's end, since none holds a break."""
-    k = start
     lines = 0
+    k = start
+    while k < stop:
+        if data[k] == 10 or (data[k] == 13 and not (k + 1 < stop and data[k + 1] == 10)):
+            lines += 1
+            if lines == GENERATED_LINES:
+                break
+        k += 1
+    stop = k
     found = raw.find(data, start, stop, _GENERATED, _GENERATED_SKIP)
     while found >= 0:
-        while k < found:
-            if data[k] == 10 or (data[k] == 13 and not (k + 1 < stop and data[k + 1] == 10)):
-                lines += 1
-                if lines == GENERATED_LINES:
-                    return False
-            k += 1
         for row in range(_PHRASES.shape[0]):
             a = found - _PHRASE_LEAD[row]
             if a < start or a + _PHRASE_SIZE[row] > stop:

@@ -42,9 +42,9 @@ class Fold(NamedTuple):
 def fold_table() -> Fold:
     """The shipped table, opened once a process. Both arrays are read-only."""
     with np.load(io.BytesIO(open_data("kernels/fold.npz"))) as file:
-        starts, values, changed = file["class_starts"], file["class_values"], file["changed"]
+        starts, values, changed = file["class_starts"].astype(np.int64), file["class_values"], file["changed"]
         lengths, folded = file["fold_lengths"].astype(np.int64), file["fold_values"]
-    classes = np.repeat(values.astype(np.uint32), np.diff(np.append(starts, CODE_POINTS).astype(np.int64)))
+    classes = np.repeat(values.astype(np.uint32), np.append(starts[1:], CODE_POINTS) - starts)
     own = np.arange(CODE_POINTS, dtype=np.uint32) | classes << np.uint32(CLASS_SHIFT)  # of a code point that stands for itself
 
     ends = np.cumsum(lengths)

@@ -84,8 +84,8 @@ def _mix(h: Any) -> Any:
 def _decode(b0: Any, b1: Any, b2: Any, b3: Any, room: Any) -> Any:
     """The code point of a byte >= 0x80 with the three after it, of which `room` - 1 are the text's own, and the bytes it takes;
     (0xFFFD, 1) where they are not UTF-8. Scalars only: an array handed to an inlined function costs two atomic operations a call."""
-    point = np.int64(0xFFFD)
-    size = np.int64(1)
+    point: Any = np.int64(0xFFFD)
+    size: Any = np.int64(1)
     c1 = np.int64(b1) ^ 0x80
     c2 = np.int64(b2) ^ 0x80
     if 0xE0 <= b0 <= 0xEF:
@@ -163,14 +163,14 @@ def _scan(
     A word's hash is the polynomial of its folded letters. The loops over ASCII and over Han do not branch on what a character is (a word's end is
     a coin toss to the processor: 20 cycles where 6 letters cost 24): they write the token always, and move on when it was one.
     """
-    last = len(data) - 1
+    last: Any = len(data) - 1
     end = np.uint64(stop)
     at = np.uint64(start)
     n = _ZERO  # tokens in the chunk
     word = _ZERO
     in_word = _ZERO  # 1 while a word is open
-    count = 0
-    seen = 0
+    count: Any = 0
+    seen: Any = 0
     polys[:_CARRY] = 0
     kinds[:_CARRY] = _IS_NOTHING
     while True:
@@ -205,12 +205,12 @@ def _scan(
             n += np.uint64(kind == SINGLE)
             at += _THREE
         if at < end and n < _FULL and data[at] >= 0x80:  # whatever else, one code point
-            i = np.int64(at)
+            i: Any = np.int64(at)
             point, size = _decode(data[i], data[min(i + 1, last)], data[min(i + 2, last)], data[min(i + 3, last)], stop - i)
             at += np.uint64(size)
             entry = entries[point]
-            left = 1
-            step = 0
+            left: Any = 1
+            step: Any = 0
             if entry >> _CLASS_SHIFT == EXPANDS:
                 step = np.int64(entry & _POINT_MASK)
                 left = np.int64(expansions[step])
@@ -243,7 +243,7 @@ def _scan(
             kinds[n + np.uint64(_CARRY)] = _IS_WORD
             n += _ONE
             in_word = _ZERO
-        m = _windows(tokens, kinds, np.int64(n), polys, hashes)
+        m = _windows(tokens, kinds, int(n), polys, hashes)
         seen += np.int64(n)
         if at >= end and count + m == 0 and seen > 0:
             hashes[0] = _mix(polys[_CARRY - 1])  # no whole window: the shingle of all tokens
@@ -371,7 +371,7 @@ def _exact_key(data: np.ndarray, at: int, stop: int, key: np.ndarray) -> None:
 
 @_jit
 def _folded_key(data: np.ndarray, at: int, stop: int, entries: np.ndarray, expansions: np.ndarray, key: np.ndarray) -> None:
-    last = len(data) - 1
+    last: Any = len(data) - 1
     a, b, length = _SEED, _K4, 0
     while at < stop:
         byte = data[at]
@@ -382,8 +382,8 @@ def _folded_key(data: np.ndarray, at: int, stop: int, entries: np.ndarray, expan
             point, size = _decode(byte, data[min(at + 1, last)], data[min(at + 2, last)], data[min(at + 3, last)], stop - at)
             at += size
             entry = entries[point]
-        place = 0
-        left = 1
+        place: Any = 0
+        left: Any = 1
         if entry >> _CLASS_SHIFT == EXPANDS:
             place = np.int64(entry & _POINT_MASK)
             left = np.int64(expansions[place])

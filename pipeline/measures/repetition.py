@@ -1,7 +1,7 @@
 """What a text says more than once. The first occurrence is free; a character that repeats lie over counts once.
 
-Words serve English (Gopher's rules), characters of the prose serve Chinese, where 8, 10, 13, 16 and 20 characters stand for
-what five to ten words are. Differences from datatrove are listed in tests/kernels/test_repetition.py.
+Words serve English (Gopher's rules). Tokens of the prose serve Chinese: each Han character and each mark is one, and so is a run
+of Latin letters or digits; 8, 10, 13, 16 and 20 of them stand for what five to ten words are. Differences from datatrove are listed in tests/kernels/test_repetition.py.
 """
 
 import numpy as np
@@ -84,41 +84,41 @@ def duplicate_10gram_character_fraction(texts: Texts) -> np.ndarray:
     return _duplicate_words(texts, 10)
 
 
-def top_4character_fraction(texts: Texts) -> np.ndarray:
-    """Repeats of the most frequent 4 characters in a row, over characters of the prose; 0 without. methods.md, section 9. (texts,) float64"""
-    return fraction(texts.top_character_ngram_characters(4), texts.prose)
+def top_4token_character_fraction(texts: Texts) -> np.ndarray:
+    """Characters in repeats of the most frequent 4 tokens in a row, over characters of the prose; 0 without. methods.md, section 9. (texts,) float64"""
+    return fraction(texts.top_token_ngram_characters(4), texts.token_characters)
 
 
-def top_6character_fraction(texts: Texts) -> np.ndarray:
-    """Repeats of the most frequent 6 characters in a row, over characters of the prose; 0 without. methods.md, section 9. (texts,) float64"""
-    return fraction(texts.top_character_ngram_characters(6), texts.prose)
+def top_6token_character_fraction(texts: Texts) -> np.ndarray:
+    """Characters in repeats of the most frequent 6 tokens in a row, over characters of the prose; 0 without. methods.md, section 9. (texts,) float64"""
+    return fraction(texts.top_token_ngram_characters(6), texts.token_characters)
 
 
-def top_8character_fraction(texts: Texts) -> np.ndarray:
-    """Repeats of the most frequent 8 characters in a row, over characters of the prose; 0 without. methods.md, section 9. (texts,) float64"""
-    return fraction(texts.top_character_ngram_characters(8), texts.prose)
+def top_8token_character_fraction(texts: Texts) -> np.ndarray:
+    """Characters in repeats of the most frequent 8 tokens in a row, over characters of the prose; 0 without. methods.md, section 9. (texts,) float64"""
+    return fraction(texts.top_token_ngram_characters(8), texts.token_characters)
 
 
-def duplicate_8character_fraction(texts: Texts) -> np.ndarray:
-    """Characters in 8 in a row that were seen before, over characters of the prose; 0 without. methods.md, section 9. (texts,) float64"""
-    return fraction(texts.duplicate_character_ngram_characters(8), texts.prose)
+def duplicate_8token_character_fraction(texts: Texts) -> np.ndarray:
+    """Characters in 8 tokens in a row that were seen before, over characters of the prose; 0 without. methods.md, section 9. (texts,) float64"""
+    return fraction(texts.duplicate_token_ngram_characters(8), texts.token_characters)
 
 
-def duplicate_10character_fraction(texts: Texts) -> np.ndarray:
-    """Characters in 10 in a row that were seen before, over characters of the prose; 0 without. methods.md, section 9. (texts,) float64"""
-    return fraction(texts.duplicate_character_ngram_characters(10), texts.prose)
+def duplicate_10token_character_fraction(texts: Texts) -> np.ndarray:
+    """Characters in 10 tokens in a row that were seen before, over characters of the prose; 0 without. methods.md, section 9. (texts,) float64"""
+    return fraction(texts.duplicate_token_ngram_characters(10), texts.token_characters)
 
 
-def duplicate_13character_fraction(texts: Texts) -> np.ndarray:
-    """Characters in 13 in a row that were seen before, over characters of the prose; 0 without. methods.md, section 9. (texts,) float64"""
-    return fraction(texts.duplicate_character_ngram_characters(13), texts.prose)
+def duplicate_13token_character_fraction(texts: Texts) -> np.ndarray:
+    """Characters in 13 tokens in a row that were seen before, over characters of the prose; 0 without. methods.md, section 9. (texts,) float64"""
+    return fraction(texts.duplicate_token_ngram_characters(13), texts.token_characters)
 
 
-def duplicate_16character_fraction(texts: Texts) -> np.ndarray:
-    """Characters in 16 in a row that were seen before, over characters of the prose; 0 without. methods.md, section 9. (texts,) float64"""
-    return fraction(texts.duplicate_character_ngram_characters(16), texts.prose)
+def duplicate_16token_character_fraction(texts: Texts) -> np.ndarray:
+    """Characters in 16 tokens in a row that were seen before, over characters of the prose; 0 without. methods.md, section 9. (texts,) float64"""
+    return fraction(texts.duplicate_token_ngram_characters(16), texts.token_characters)
 
 
-def duplicate_20character_fraction(texts: Texts) -> np.ndarray:
-    """Characters in 20 in a row that were seen before, over characters of the prose; 0 without. methods.md, section 9. (texts,) float64"""
-    return fraction(texts.duplicate_character_ngram_characters(20), texts.prose)
+def duplicate_20token_character_fraction(texts: Texts) -> np.ndarray:
+    """Characters in 20 tokens in a row that were seen before, over characters of the prose; 0 without. methods.md, section 9. (texts,) float64"""
+    return fraction(texts.duplicate_token_ngram_characters(20), texts.token_characters)

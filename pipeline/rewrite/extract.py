@@ -73,7 +73,7 @@ def _cut(html: str) -> str:
 
 def _nested_deeper(tree: HTMLTree, html: str, limit: int) -> bool:
     """Whether div or article elements nest deeper than `limit`: asked of the tree how many there are, and of the source only where there are more."""
-    if len(tree.document.query_selector_all("div,article")) <= limit:
+    if tree.document is None or len(tree.document.query_selector_all("div,article")) <= limit:
         return False
     depth = 0
     for match in _BLOCKS.finditer(html):

@@ -65,16 +65,16 @@ class Unit:
     files: tuple[InputFile, ...]
     start: int = 0
     end: int | None = None
+    slice_bytes: int | None = field(default=None, compare=False)  # of a slice, for estimates; no part of its identity
+
+    @property
+    def size_bytes(self) -> int:
+        """The bytes of input in this unit, for progress and estimates."""
+        return sum(file.size for file in self.files) if self.slice_bytes is None else self.slice_bytes
 
     def identity(self) -> Any:
         """What of this unit enters fingerprints, as a JSON value: never a location, a host or a time."""
         return {"files": [[file.path, file.size, file.etag] for file in self.files], "slice": [self.start, self.end]}
-
-    @property
-    def size_bytes(self) -> int:
-        """The bytes of input, for estimates. Slices of Parquet count as a share of nothing: the whole file."""
-        whole = sum(file.size for file in self.files)
-        return min(whole, (self.end if self.end is not None else whole) - self.start) if self.end is not None and self.end > 1 << 20 else whole
 
 
 @dataclass
@@ -271,7 +271,7 @@ class _ZstdStream(io.RawIOBase):
         super().close()
 
 
-def content_hash(location: str, size: int) -> str:
+def content_hash(location: str, size: int) -> str:  # noqa: ARG001  # the signature of `etags`, where a cache needs the size
     """xxh3_128 of a file's content, 32 hex digits. A GB takes about a second; keep what it says by (location, size, mtime)."""
     digest = xxhash.xxh3_128()
     try:

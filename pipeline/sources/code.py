@@ -71,7 +71,7 @@ def _archive(file: InputFile, builder: Builder, quarantine: frozenset[tuple[str,
                     comment = tar.pax_headers.get("comment", "")
                     commit = comment if _COMMIT.match(comment) else commit
                     _member(tar, member, file, builder, quarantine, repository, commit)
-                    tar.members = []  # tarfile keeps every header otherwise
+                    cast(Any, tar).members = []  # tarfile keeps every header otherwise
                     position = member.offset + 512 + (member.size if member.isreg() else 0)
                     if builder.full:
                         yield

@@ -60,9 +60,9 @@ def _units(source: Source, files: list[InputFile], group_bytes: int, split_bytes
             tiny.append(file)
         elif file.size > split_bytes and source.reader == "jsonl" and not compression(file.path):
             cuts = [*range(0, file.size, split_bytes), file.size]
-            singles += [Unit(source.name, (file,), a, b) for a, b in itertools.pairwise(cuts)]
+            singles += [Unit(source.name, (file,), a, b, b - a) for a, b in itertools.pairwise(cuts)]
         elif file.size > split_bytes and source.reader == "parquet":
-            singles += [Unit(source.name, (file,), a, b) for a, b in _row_group_cuts(file, split_bytes)]
+            singles += [Unit(source.name, (file,), a, b, size) for a, b, size in _row_group_cuts(file, split_bytes)]
         else:
             singles.append(Unit(source.name, (file,)))
     groups: list[Unit] = []
@@ -83,7 +83,8 @@ def _is_archive(source: Source, file: InputFile) -> bool:
     return source.reader == "code" and file.path.lower().endswith(ARCHIVES)
 
 
-def _row_group_cuts(file: InputFile, split_bytes: int) -> list[tuple[int, int]]:
+def _row_group_cuts(file: InputFile, split_bytes: int) -> list[tuple[int, int, int]]:
+    """(first row group, the one after the last, their share of the file's bytes)."""
     from pipeline.sources.parquet import row_group_bytes
 
     cuts, start, total = [], 0, 0
@@ -91,9 +92,9 @@ def _row_group_cuts(file: InputFile, split_bytes: int) -> list[tuple[int, int]]:
     for i, size in enumerate(sizes):
         total += size
         if total >= split_bytes or i == len(sizes) - 1:
-            cuts.append((start, i + 1))
+            cuts.append((start, i + 1, file.size * total // max(1, sum(sizes))))
             start, total = i + 1, 0
-    return cuts or [(0, 0)]  # damaged: one unit, whose reading reports it
+    return cuts or [(0, 0, file.size)]  # damaged: one unit, whose reading reports it
 
 
 # --- finding files -------------------------------------------------------------------------------------------------------

@@ -25,7 +25,6 @@ ENGINES = {"fastwarc": version("fastwarc"), **charset.ENGINES, "charset": str(ch
 MAX_PAGE_BYTES = 64 << 20  # a longer page is unreadable: Common Crawl cuts at 1 MB, browsers give up long before
 _MAX_DAMAGES = 1000  # places in one file at which reading is taken up again
 _HEADER_BYTES = 1 << 16
-_NAMES = {member: name for name, member in WarcRecordType.__members__.items()} if hasattr(WarcRecordType, "__members__") else {}
 _HTML_TYPES = frozenset({"text/html", "application/xhtml+xml"})
 _GZIP = b"\x1f\x8b\x08"
 _ODD = re.compile(r"[^a-z0-9.+/_-]")
@@ -577,7 +576,7 @@ def http_body(data: bytes, transfer: str, content: str) -> bytes | str:
 
 def _dechunk(data: bytes) -> bytes:
     """The chunks that are there. Data that is not chunked after all, as crawlers often store it, is given back as it is."""
-    parts = []
+    parts: list[bytes] = []
     position = 0
     while position < len(data):
         line_end = data.find(b"\n", position, position + 1024)

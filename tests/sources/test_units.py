@@ -58,6 +58,14 @@ def test_groups_end_at_their_size_and_archives_are_never_grouped(tmp_path):
     assert len(list_units(Source("w", "warc", (str(tmp_path),)))) == 10
 
 
+def test_the_bytes_of_slices_sum_up_to_the_file(tmp_path):
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(b"x" * 1000)
+    units = list_units(jsonl(path), split_bytes=300, group_bytes=300)
+    assert [u.size_bytes for u in units] == [300, 300, 300, 100]
+    assert list_units(jsonl(path))[0].size_bytes == 1000
+
+
 def test_faults_are_found_and_say_what_would_do(tmp_path):
     with pytest.raises(PlanError, match="no file matches"):
         list_units(jsonl(tmp_path / "*.jsonl"))

@@ -129,10 +129,7 @@ def signature(text: str, bins: int = 112) -> list[int]:
         least[place] = min(least.get(place, 0xFFFFFFFF), h & 0xFFFFFFFF)
     if not least:
         return [0xFFFFFFFF] * bins
-    result = []
-    for i in range(bins):
-        result.append(least[next(j for j in probe_order(i, bins) if j in least)])
-    return result
+    return [least[next(j for j in probe_order(i, bins) if j in least)] for i in range(bins)]
 
 
 def _two_lanes(values: list[int], a: int, b: int) -> tuple[int, int]:
