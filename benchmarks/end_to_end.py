@@ -109,7 +109,7 @@ def bare_loop(files: list[Path], predict: Any) -> int:
     for file in files:
         for record in ArchiveIterator(str(file), record_types=WarcRecordType.response, parse_http=True, fsspec_args=False):
             body = record.reader.read()
-            tree = HTMLTree.parse(bytes_to_str(body, record.http_charset or detect_encoding(body)))  # a tenth faster than parse_from_bytes
+            tree = HTMLTree.parse(bytes_to_str(body, record.http_charset or detect_encoding(body) or "utf-8"))  # a tenth faster than parse_from_bytes
             text = extract_plain_text(
                 tree, preserve_formatting=True, main_content=True, list_bullets=True, alt_texts=False, links=False, form_fields=False, noscript=False,
                 comments=True, post_meta=True,

@@ -6,6 +6,7 @@ gets finished. Results are small; data travels through files only.
 """
 
 import contextlib
+import glob
 import logging
 import os
 import platform
@@ -21,6 +22,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from pipeline.errors import PipelineError, PlanError, TaskFailed
+from pipeline.store import Store
 
 WORKER_ENVIRONMENT = {
     "OMP_NUM_THREADS": "1",
@@ -96,12 +98,14 @@ class OnRay:
     """
 
     def __init__(self, cpus: int | None = None, address: str | None = None, dashboard: bool = False, stall_seconds: float = 1800) -> None:
-        os.environ.update({k: v for k, v in WORKER_ENVIRONMENT.items() if k not in os.environ})
+        for name, value in {**WORKER_ENVIRONMENT, "RAY_AUTH_MODE": "token"}.items():  # token: Ray's own default, said so that it does not warn of it
+            os.environ.setdefault(name, value)
         import ray
 
         self.ray = ray
         self.stall_seconds = stall_seconds
         self.temporary: str | None = None
+        self._lock = contextlib.ExitStack()  # says that `temporary` is in use, as long as this process lives
         warming = ThreadPoolExecutor(1).submit(warm_node, cpus or os.cpu_count() or 1)  # while Ray starts
         if address:
             ray.init(address=address, runtime_env={"env_vars": WORKER_ENVIRONMENT}, log_to_driver=False, logging_level=logging.ERROR)
@@ -109,7 +113,10 @@ class OnRay:
             self._compare_nodes()
         else:
             self.limit = cpus or os.cpu_count() or 1
-            self.temporary = tempfile.mkdtemp(prefix="sky-", dir="/tmp" if os.path.isdir("/tmp") else None)  # short: socket paths are limited to 107 bytes
+            folder = "/tmp" if os.path.isdir("/tmp") else tempfile.gettempdir()  # short: socket paths are limited to 107 bytes
+            sweep(folder)
+            self.temporary = tempfile.mkdtemp(prefix="sky-", dir=folder)
+            self._lock.enter_context(Store(self.temporary).lock())
             try:
                 ray.init(
                     address="local",
@@ -122,9 +129,13 @@ class OnRay:
                     configure_logging=False,
                 )
             except Exception as error:
-                shutil.rmtree(self.temporary, ignore_errors=True)
+                self.close()
                 raise PlanError(f"Ray could not be started here ({error}). `--here` runs the same plan without it, in one process.") from error
-        warming.result()
+        try:
+            warming.result()
+        except PipelineError:
+            self.close()
+            raise
         self._call: Any = ray.remote(max_retries=0, num_cpus=1)(_call)
         self._actor: Any = ray.remote(max_restarts=0, num_cpus=0)(_Holder)
 
@@ -179,6 +190,8 @@ class OnRay:
                         else:
                             outcome.crashed.append(i)
                         continue
+                    except ray.exceptions.LocalRayletDiedError as error:
+                        raise TaskFailed(f"Ray itself stopped ({error}). What was finished is kept: run again. If memory ran out, use fewer --cpus.") from error
                     except ray.exceptions.RayTaskError as wrapped:
                         error = wrapped.cause if isinstance(wrapped.cause, Exception) else wrapped
                         if actor is not None:
@@ -204,7 +217,8 @@ class OnRay:
                     ray.kill(actor) if actor is not None else ray.cancel(reference, force=True)
             for actors in idle.values():
                 for actor in actors:
-                    ray.kill(actor)
+                    with contextlib.suppress(Exception):
+                        ray.kill(actor)
         return outcome
 
     @staticmethod
@@ -226,6 +240,16 @@ class OnRay:
         self.ray.shutdown()
         if self.temporary:
             shutil.rmtree(self.temporary, ignore_errors=True)
+        self._lock.close()
+
+
+def sweep(folder: str) -> None:
+    """Remove what drivers that were killed left of their Ray (logs, sockets)."""
+    for name in glob.glob(f"{folder}/sky-*"):
+        with contextlib.suppress(OSError, PipelineError):
+            if time.time() - os.stat(name).st_mtime > 60:  # a younger one may be about to be locked
+                with Store(name).lock():
+                    shutil.rmtree(name, ignore_errors=True)
 
 
 def _call(function: Callable[..., dict[str, Any]], arguments: tuple[Any, ...]) -> dict[str, Any]:
@@ -236,9 +260,12 @@ class _Holder:
     """An actor: the object that `make` builds, and calls on it."""
 
     def __init__(self, make: Callable[[], Callable[..., dict[str, Any]]]) -> None:
-        self.held = make()
+        self.make = make
+        self.held: Callable[..., dict[str, Any]] | None = None
 
     def run(self, arguments: tuple[Any, ...]) -> dict[str, Any]:
+        if self.held is None:  # here, and not above: an error above would look like the actor's death
+            self.held = self.make()
         return self.held(*arguments)
 
 

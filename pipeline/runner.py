@@ -328,7 +328,7 @@ class _Run:
         stats["released"] = _totals(written)
         mixture = _mixture(plan_.recipe, rounds["mix"]["decisions"], stats["released"])
         engines = {label(st): st.engines() for step in plan_.steps for st in step.stages if st.engines()}
-        for file, value in (("recipe.json", plan_.recipe.dump()), ("stats.json", stats), ("mixture.json", mixture)):
+        for file, value in (("recipe.json", _published(plan_.recipe)), ("stats.json", stats), ("mixture.json", mixture)):
             store.write_json(f"{out}/{file}", value)
         files = {**written, **{file: {"sha256": tasks.digest_of(store, f"{out}/{file}")} for file in ("recipe.json", "stats.json", "mixture.json")}}
         store.write_json(
@@ -351,6 +351,20 @@ def _round_of(step: Step, settings: Any) -> Round:
     if isinstance(settings, Deduplicate):
         return minhash_round(settings) if settings.by == "minhash" else exact_round(settings)
     return downsample_round(settings)
+
+
+def _published(recipe: Recipe) -> dict[str, Any]:
+    """The recipe as a release shows it: without the folders that its inputs lay in, which are no part of what it is."""
+
+    def within(pattern: str) -> str:
+        parts = pattern.rstrip("/").split("/")
+        first = next((i for i, part in enumerate(parts) if set(part) & set("*?[")), len(parts) - 1)
+        return "/".join(parts[first:])
+
+    plain = recipe.dump()
+    for source in plain["sources"].values():
+        source["files"] = [within(pattern) for pattern in source["files"]]
+    return plain
 
 
 def _totals(written: dict[str, Any]) -> list[dict[str, Any]]:

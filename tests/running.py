@@ -5,6 +5,8 @@ import json
 import os
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -52,6 +54,11 @@ class Finished:
     def __post_init__(self) -> None:
         self.digests = digests(self.release.path)
 
+    @property
+    def name(self) -> str:
+        """NAME@VERSION."""
+        return Path(self.release.path).name
+
 
 def digests(release: str | Path) -> dict[str, str]:
     """sha256 of every file of a release, by its path."""
@@ -75,3 +82,68 @@ def one_paragraph(done: subprocess.CompletedProcess[str]) -> str:
     assert "Traceback" not in done.stderr and "Traceback" not in done.stdout, done.stderr
     assert done.stderr.count("Error:") == 1, done.stderr
     return " ".join(done.stderr[done.stderr.index("Error:") :].split())
+
+
+# --- killing ------------------------------------------------------------------------------------------------------------------
+
+
+def descendants(pid: int, name: bytes = b"") -> list[int]:
+    """Living processes below `pid` whose command line begins with `name`."""
+    children: dict[int, list[int]] = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                stat = (entry / "stat").read_text()
+            except (FileNotFoundError, ProcessLookupError):
+                continue
+            state, parent = stat.rpartition(")")[2].split()[:2]
+            if state != "Z":
+                children.setdefault(int(parent), []).append(int(entry.name))
+    found, todo = [], [pid]
+    while todo:
+        below = children.get(todo.pop(), [])
+        todo += below
+        found += below
+    return [p for p in found if command_line(p).startswith(name)]
+
+
+def command_line(pid: int) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return b""
+
+
+def processes_of(marker: str) -> list[int]:
+    """Living processes with `marker` in their command line or their environment, this one left out."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit() and int(entry.name) != os.getpid():
+            try:
+                if marker.encode() in (entry / "cmdline").read_bytes() + (entry / "environ").read_bytes() and (entry / "stat").read_text().rpartition(")")[2].split()[0] != "Z":
+                    found.append(int(entry.name))
+            except (FileNotFoundError, ProcessLookupError, PermissionError):
+                continue
+    return found
+
+
+class Watch:
+    """How far a run has come: the number of files that were ever seen in its work folder. A moment, on a fast machine and on a slow one."""
+
+    def __init__(self, work: Path) -> None:
+        self.work = work
+        self.seen: set[str] = set()
+
+    def files(self) -> int:
+        for folder, _, names in os.walk(self.work):
+            if "inputs" not in folder:
+                self.seen.update(f"{folder}/{name}" for name in names if not name.startswith(".tmp-"))
+        return len(self.seen)
+
+    def wait(self, files: int, going_on: Callable[[], bool]) -> bool:
+        """Wait until so many files were seen; False where the run ended before."""
+        while self.files() < files:
+            if not going_on():
+                return False
+            time.sleep(0.005)
+        return True

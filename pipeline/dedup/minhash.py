@@ -148,7 +148,7 @@ def _verify(rows: pa.Table, context: Context) -> pa.Table:
                 reasons[start] = f"shingle_count >= {stage.min_shingles}"
             continue
         kept, other, score = verify_cluster(values, offsets[start : end + 1], stage.threshold)
-        sizes[start:end] = end - start
+        sizes[start:end] = np.bincount(other, minlength=end - start)[other]  # the copies of the one that stays, itself included
         for i in range(end - start):
             heads[start + i] = ids[start]
             if not kept[i]:
@@ -169,7 +169,8 @@ def _verify(rows: pa.Table, context: Context) -> pa.Table:
 
 
 def minhash_round(stage: Any) -> Round:
-    """The round of `deduplicate: {by: minhash}`. Adds `cluster` (the id of its best document) and `cluster_size`, null for the unclustered."""
+    """The round of `deduplicate: {by: minhash}`. Adds `cluster` (the id of the best document among all that share buckets) and
+    `cluster_size` (the documents that the one kept stands for, itself included); null where a document shares no bucket with another."""
     needs = tuple(dict.fromkeys(("id", "date", "source", "text", *stage.reads())))
     return Round(
         (

@@ -63,7 +63,8 @@ class Shown(Progress):
             self.last = time.monotonic()
             spent = time.monotonic() - self.since[step]
             left = spent / self.finished[step] * (self.totals[step] - self.finished[step])
-            self.say(f"{step}: {self.finished[step]} of {self.totals[step]}, {self._rates(step)}, about {left:.0f} s left")
+            said = [f"{step}: {self.finished[step]} of {self.totals[step]}", self._rates(step), f"about {left:.0f} s left"]
+            self.say(", ".join(filter(None, said)))
 
     def end(self, step: str) -> None:
         if not self.bars and step in self.totals:

@@ -12,7 +12,7 @@ texts can never be cut by different rules. A text with tokens but without a whol
 that of another bin, the first non-empty one in an order fixed for each bin (optimal densification, Shrivastava 2017, with permutations as the
 probes, so that it ends). P(two signatures agree in a bin) = Jaccard of the two sets of shingles. Cost: one hash a shingle instead of 112.
 
-Costs on one core of 2 GHz: about 200 MB/s from text to signature; see `benchmarks/minhash.py`. Memory: nothing that grows with the text,
+Costs on one core of 2 GHz: 180 to 340 MB/s from text to signature; see `benchmarks/minhash.py`. Memory: nothing that grows with the text,
 but for `shingle_sets`.
 """
 

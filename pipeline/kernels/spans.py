@@ -141,13 +141,14 @@ def find_spans(cp: np.ndarray, n: int, special: np.ndarray, specials: int, kind:
     """
     raw.clear(kind, n + 64)  # PROSE
     found = False
-    done = 0  # everything before is decided
+    done = 0  # where the last span ended
+    skip = 0  # marks before this place open nothing
     no_tick_fence = False
     no_wave_fence = False
     searched = np.zeros(4, np.int64)  # how far \) \] $$ \end were looked for in vain
     for s in range(specials):
         i = np.int64(special[s])
-        if i < done:
+        if i < skip:
             continue
         c = cp[i]
         start = i
@@ -183,7 +184,7 @@ def find_spans(cp: np.ndarray, n: int, special: np.ndarray, specials: int, kind:
             while run < n and cp[run] == c:
                 run += 1
             value = CODE
-            done = run  # the rest of the run opens nothing
+            skip = run
             if run - i >= 3 and _at_line_start(cp, i):
                 if c == 96 and not no_tick_fence:
                     stop = _find_fence(cp, n, run, c)
@@ -195,7 +196,7 @@ def find_spans(cp: np.ndarray, n: int, special: np.ndarray, specials: int, kind:
                 stop = _inline_code_end(cp, n, run, run - i)
         elif c == 36:  # '$'
             if i + 1 < n and cp[i + 1] == 36:
-                done = i + 2
+                skip = i + 2
                 limit = min(n, i + 2 + BLOCK_LIMIT)
                 close = _find_pair(cp, max(i + 2, searched[0]), limit, 36, 36)
                 if close >= 0:
@@ -205,7 +206,7 @@ def find_spans(cp: np.ndarray, n: int, special: np.ndarray, specials: int, kind:
             elif i + 1 < n and cp[i + 1] != 32 and cp[i + 1] != 10 and cp[i + 1] != 13:
                 stop = _inline_tex_end(cp, n, i + 1)
         elif c == 92:  # '\\'; what stands after it is no delimiter of its own: \$ \` \\
-            done = i + 2
+            skip = i + 2
             if i + 1 < n and (cp[i + 1] == 40 or cp[i + 1] == 91):
                 which = 1 if cp[i + 1] == 40 else 2
                 limit = min(n, i + 2 + (INLINE_LIMIT if which == 1 else BLOCK_LIMIT))
@@ -231,5 +232,6 @@ def find_spans(cp: np.ndarray, n: int, special: np.ndarray, specials: int, kind:
             for k in range(start, stop):
                 kind[k] = value
             done = stop
+            skip = stop
             found = True
     return found

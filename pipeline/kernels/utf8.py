@@ -576,18 +576,20 @@ def _is_any(c: int, these: np.ndarray) -> bool:
 
 
 @njit(cache=True, nogil=True)
+def _lower(c: int) -> int:
+    return c | np.uint32(32) if 65 <= c <= 90 else c
+
+
+@njit(cache=True, nogil=True)
 def _ends_with_read_more(cp: np.ndarray, start: int, stop: int) -> bool:
     while stop > start and _is_any(cp[stop - 1], _READ_MORE_TAIL):
         stop -= 1
-    if stop == start or not _is_any(cp[stop - 1], _READ_MORE_LAST):
+    if stop == start or not _is_any(_lower(cp[stop - 1]), _READ_MORE_LAST):
         return False
     for row in range(_READ_MORE.shape[0]):
         k = 0
         while k < _LONGEST and _READ_MORE[row, k] != 0 and stop - 1 - k >= start:
-            c = cp[stop - 1 - k]
-            if 65 <= c <= 90:
-                c |= np.uint32(32)
-            if c != _READ_MORE[row, k]:
+            if _lower(cp[stop - 1 - k]) != _READ_MORE[row, k]:
                 break
             k += 1
         if k > 0 and (k == _LONGEST or _READ_MORE[row, k] == 0):

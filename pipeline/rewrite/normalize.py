@@ -22,10 +22,12 @@ ENGINES = {"unicode": unicodedata.unidata_version}
 
 FORMS = ("NFC", "NFKC", "none")
 
-_REMOVED = re.compile(
-    "[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\xad\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufdd0-\ufdef\ufeff\ufff0-\ufffb\ufffe\uffff]"
-    "|(?<![\U0001f3f4\U000e0020-\U000e007f])[\U000e0000-\U000e007f]+"  # tags, but for the flags of England, Scotland and Wales
+_REMOVED = re.compile(  # a class alone, which re searches by itself; with an alternative beside it, it tries both at every character
+    "[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\xad\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufdd0-\ufdef\ufeff\ufff0-\ufffb\ufffe\uffff]+"
 )
+_TAG = re.compile("[\U000e0000-\U000e007f]")
+_TAGS = re.compile("(?<![\U0001f3f4\U000e0020-\U000e007f])[\U000e0000-\U000e007f]+")  # tags, but for the flags of England, Scotland and Wales
+_LINE_END = re.compile("[\r\x0b\x0c\x85\u2028\u2029]")
 _LINE_ENDS = re.compile("\r\n?|[\x0b\x0c\x85\u2028\u2029]")
 _SPELLED = "\u0600-\u06ff\u0750-\u077f\u08a0-\u08ff\u0900-\u0dff\u1000-\u109f\u1780-\u17ff\ufb50-\ufdcf\ufe70-\ufefc"
 _EMOJI = "\u00a9\u00ae\u2190-\u21ff\u2300-\u23ff\u2600-\u27bf\u2b00-\u2bff\ufe0f\U0001f000-\U0001faff"
@@ -56,7 +58,10 @@ def normalize(text: str, form: str = "NFC") -> str:
         raise PlanError(f"normalize: there is no Unicode form '{form}'. Forms are: {', '.join(FORMS)}; NFC is the one that changes nothing one sees.")
     if not text.isascii() or not text.isprintable():
         if _UNUSUAL.search(text) is not None:
-            text = _LINE_ENDS.sub("\n", text)
+            if _LINE_END.search(text) is not None:
+                text = _LINE_ENDS.sub("\n", text)
+            if _TAG.search(text) is not None:  # before the rest goes, which may stand between a flag and a tag
+                text = _TAGS.sub("", text)
             text = _REMOVED.sub("", text)
             if "\u200d" in text or "\u200c" in text:
                 text = _JOINERS.sub("", text)
