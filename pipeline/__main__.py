@@ -129,9 +129,10 @@ def main() -> None:
     except PipelineError as error:
         Console(stderr=True).print(f"[bold red]Error:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
         sys.exit(1)
-    except KeyboardInterrupt:
-        Console(stderr=True).print("Stopped. What was finished is kept; run the same command again to go on.")
-        sys.exit(130)
+    except SystemExit as end:
+        if end.code == 130:  # typer's word for Ctrl-C
+            Console(stderr=True).print("Stopped. What was finished is kept; run the same command again to go on.")
+        raise
 
 
 if __name__ == "__main__":

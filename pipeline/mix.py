@@ -208,7 +208,7 @@ def mix_targets(available: Mapping[str, int], mix: Any) -> tuple[dict[str, float
     missing = [d for d in mix.shares if not available.get(d)]
     if missing:
         raise PlanError(
-            f"The mix asks for {', '.join(f'{mix.shares[d]:.0%} {d}' for d in missing)}, but no document of {'these domains' if len(missing) > 1 else 'this domain'} is left after the stages. The funnel above says which stage took them; add a source, loosen that bound, or take the domain out of `mix.shares`."
+            f"The mix asks for {', '.join(f'{mix.shares[d]:.0%} {d}' for d in missing)}, but no document of {'these domains' if len(missing) > 1 else 'this domain'} is left after the stages: either no source yields any, or the stages drop them all. Add a source, loosen the bounds for that domain, or take the domain out of `mix.shares`."
         )
     largest = {d: available[d] * mix.epochs_of(d) / share for d, share in mix.shares.items()}
     limit = min(largest.values())
@@ -274,7 +274,7 @@ def mix_round() -> Round:
             Phase("budgets", "all", _mix_budgets, "all", _BUDGET),
             Phase("edge", "units", _mix_edge, "all", _EDGE, needs),
             Phase("cuts", "all", _cut, "all", _CUT),
-            Phase("verdicts", "units", _mix_verdicts, "units", _MIXED, needs),
+            Phase("verdicts", "units", _mix_verdicts, "self", _MIXED, needs),
         ),
         columns=("repeats", "split"),
     )
@@ -357,6 +357,6 @@ def downsample_round(stage: Any) -> Round:
             Phase("budgets", "all", _down_budgets, "all", _BUDGET),
             Phase("edge", "units", _down_edge, "all", _EDGE, with_text),
             Phase("cuts", "all", _cut, "all", _CUT),
-            Phase("verdicts", "units", _down_verdicts, "units", VERDICT, needs),
+            Phase("verdicts", "units", _down_verdicts, "self", VERDICT, needs),
         )
     )

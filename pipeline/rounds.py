@@ -29,8 +29,9 @@ class Phase:
 
     over   'units': run(documents, context), documents being the survivors of one unit with the columns in `needs`, `unit` and `row`;
            'keys' or 'all': run(rows, context), rows being what the previous phase sent to this partition, or all of it.
-    to     'keys': by the uint64 column `key`; 'units': by the column `unit`; 'all': to one task. What an 'all' phase yields under
-           to='all' is a decision: a small table that every later phase finds in `context.decisions`.
+    to     'keys': by the uint64 column `key`; 'units': by the column `unit`; 'self': verdicts of a 'units' phase on its own unit;
+           'all': to one task. What an 'all' phase yields under to='all' is a decision: a small table that every later phase finds
+           in `context.decisions`.
     weight the bytes that one row given to this phase sends on, roughly: it sizes the partitions, never the result.
 
     A 'units' phase is called once per batch of documents, and its rows are concatenated.
@@ -39,7 +40,7 @@ class Phase:
     name: str
     over: Literal["units", "keys", "all"]
     run: Callable[[pa.Table, "Context"], pa.Table]
-    to: Literal["keys", "units", "all"]
+    to: Literal["keys", "units", "self", "all"]
     schema: pa.Schema
     needs: tuple[str, ...] = ()
     weight: int = 64

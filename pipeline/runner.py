@@ -235,9 +235,9 @@ class _Run:
         for number, phase in enumerate(kind.phases):
             from_units = phase.over == "units" and given is not None and kind.phases[number - 1].to == "units"
             rows_in = given_rows if given is not None and (from_units or phase.over != "units") else self._alive(s)
-            parts = {"keys": partitions_for(rows_in, phase.weight), "units": n, "all": 1}[phase.to]
+            parts = {"keys": partitions_for(rows_in, phase.weight), "units": n, "self": 1, "all": 1}[phase.to]
             count = n if phase.over == "units" else given.parts if given is not None else 1
-            out = tasks.Exchange(f"{folder}/{number}-{phase.name}", count, parts)
+            out = tasks.Exchange(f"{folder}/{number}-{phase.name}", count, parts, own=phase.to == "self")
             context = Context(settings, self.plan.recipe.seed, None, dict(decisions))
             call: Callable[..., dict[str, Any]] = tasks.run_over_unit if phase.over == "units" else tasks.run_over_part
             arguments = [

@@ -1,7 +1,7 @@
 """Texts: one batch of UTF-8 texts with what is counted in it, computed once and shared by all measures.
 
 It holds the bytes of an Arrow string array and int64 offsets into them, without a copy where Arrow allows it. Counting is
-lazy: asking for `texts.words` runs the pass that counts everything (kernels/utf8.py) and keeps the result; repetition and
+lazy: asking for `texts.words` runs the pass that counts everything (kernels/counting.py) and keeps the result; repetition and
 encoded data are passes of their own. No thresholds, no fractions but the helper, no models. Cost: DESIGN's budget, and
 some 700 bytes of counts a text.
 """
@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from pipeline.kernels import encoded, repetition, utf8
+from pipeline.kernels import counting, encoded, repetition
 
 
 class _Column:
@@ -30,7 +30,7 @@ class _Column:
 
 
 def _count(name: str, doc: str) -> Any:
-    return _Column("_counts", utf8.COUNTS.index(name), doc)
+    return _Column("_counts", counting.COUNTS.index(name), doc)
 
 
 def _repeat(name: str, doc: str) -> Any:
@@ -74,7 +74,7 @@ class Texts:
     def _count_pass(self) -> tuple[np.ndarray, np.ndarray]:
         if "_repeat_pass" in self.__dict__:  # which has counted already
             return self._repeat_pass[:2]
-        return utf8.count(self.data, self.offsets)
+        return counting.count(self.data, self.offsets)
 
     @cached_property
     def _repeat_pass(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -136,7 +136,7 @@ class Texts:
         """Entropy of the prose's characters, in nats; 0 where there are none. (texts,) float64"""
         return self._count_pass[1]
 
-    # --- words and sentences (defined in kernels/utf8.py) ---
+    # --- words (defined in kernels/utf8.py) and sentences (kernels/counting.py) ---
 
     words = _count("words", "Words; each Han character is one.")
     word_characters = _count("word_characters", "Characters in words.")
@@ -172,6 +172,9 @@ class Texts:
     duplicate_paragraphs = _repeat("duplicate_paragraphs", "Paragraphs seen before.")
     duplicate_paragraph_characters = _repeat("duplicate_paragraph_characters", "Characters but whitespace in them.")
 
+    prose_lines = _repeat("prose_lines", "Lines that do not both begin and end in code or TeX.")
+    duplicate_prose_lines = _repeat("duplicate_prose_lines", "Lines of prose seen before.")
+    duplicate_prose_line_characters = _repeat("duplicate_prose_line_characters", "Characters of the prose in lines of prose seen before.")
     token_characters = _repeat("token_characters", "Characters of the prose, by its tokens: words, and other characters one by one.")
 
     def top_ngram_characters(self, n: int) -> np.ndarray:

@@ -30,7 +30,7 @@ def documents(rows: list[tuple[str, int, str]], cluster: list[str] | None = None
 
 
 def carry_out(round_: Round, units: list[pa.Table], context: Context) -> list[pa.Table]:
-    """A round in a few lines: the twin of the runner, for rounds whose phases send to 'all' and 'units' only."""
+    """A round in a few lines: the twin of the runner, for rounds whose phases send to 'all' and to themselves only."""
     decisions: dict[str, pa.Table] = {}
     sent: list[pa.Table] = []
     for phase in round_.phases:

@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from pipeline.kernels import utf8
+from pipeline.kernels import counting
 from pipeline.texts import Texts, fraction
 
 ROWS = ["One two.", None, "", "中文 text", "three\nfour"]
@@ -63,8 +63,8 @@ def test_numbers_are_no_texts() -> None:
 
 def test_counting_happens_once_and_only_when_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[int] = []
-    count = utf8.count
-    monkeypatch.setattr(utf8, "count", lambda data, offsets: calls.append(1) or count(data, offsets))
+    count = counting.count
+    monkeypatch.setattr(counting, "count", lambda data, offsets: calls.append(1) or count(data, offsets))
     texts = Texts(["a b"])
     assert not calls
     assert texts.words.tolist() == [2]
@@ -76,7 +76,7 @@ def test_counting_happens_once_and_only_when_asked(monkeypatch: pytest.MonkeyPat
 def test_finding_repetition_counts_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
     texts = Texts(["a b\na b"])
     assert texts.duplicate_lines.tolist() == [1]
-    monkeypatch.setattr(utf8, "count", None)  # would fail
+    monkeypatch.setattr(counting, "count", None)  # would fail
     assert texts.words.tolist() == [4]
 
 

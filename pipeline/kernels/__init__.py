@@ -15,7 +15,7 @@ from pathlib import Path
 
 def _folder_of_this_code() -> str:
     """The folder of compiled kernels that belongs to exactly this code on exactly this processor."""
-    import llvmlite.binding  # not numba: that one reads the folder's name when it is imported
+    import llvmlite.binding  # type: ignore[import-untyped]  # not numba: that one reads the folder's name when it is imported
 
     digest = hashlib.sha256(llvmlite.binding.get_host_cpu_name().encode())
     for file in sorted(Path(__file__).parent.glob("*.py")):

@@ -10,6 +10,9 @@ lines say that the file was generated. Cost: prose is skipped some ten bytes at 
 bytes of one kind, of the second 23, of the third 48.
 """
 
+# mypy: disable-error-code="assignment,arg-type,return-value,index,operator,call-overload,misc"
+# numba infers the types of compiled code itself; to mypy every NumPy number in it is a mistake.
+
 import numpy as np
 from numba import njit
 
@@ -219,7 +222,7 @@ def _scan(data: np.ndarray, offsets: np.ndarray, table: np.ndarray, buffers: Buf
 def scan(data: np.ndarray, offsets: np.ndarray) -> np.ndarray:
     """Characters in encoded runs, the longest run, and whether the text says that it was generated. (texts, 3) int64"""
     out = np.zeros((offsets.size - 1, len(ENCODED)), np.int64)
-    _scan(data, offsets, tables.properties(), buffers(offsets), out)
+    _scan(raw.frozen(data), raw.frozen(offsets), tables.properties(), buffers(offsets), out)
     return out
 
 

@@ -1,11 +1,16 @@
 """Eight bytes at a time: loads, hashes and searches in a buffer of bytes, for the other kernels. Nothing here knows Unicode."""
 
+# mypy: disable-error-code="assignment,arg-type,return-value,index,operator,call-overload,misc"
+# numba infers the types of compiled code itself; to mypy every NumPy number in it is a mistake.
+
 from typing import Any
 
 import numpy as np
-from llvmlite import ir
+from llvmlite import ir  # type: ignore[import-untyped]  # it has no stubs
 from numba import njit, types
-from numba.extending import intrinsic
+from numba.extending import intrinsic as _numba_intrinsic
+
+intrinsic: Any = _numba_intrinsic  # to mypy a call lacks the typing context, which numba passes
 
 _ONE = np.uint64(1)
 _EIGHT = np.uint64(8)
@@ -18,8 +23,8 @@ _32 = np.uint64(32)
 
 
 @intrinsic
-def load_8(typing_context: Any, data: Any, at: Any) -> Any:
-    """The eight bytes from `at` on as one little-endian number, aligned or not. The caller sees to it that they exist."""
+def load_8(_typing: Any, data: Any, _at: Any) -> Any:
+    """The eight bytes from a place on as one little-endian number, aligned or not. The caller sees to it that they exist."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         array = context.make_array(signature.args[0])(context, builder, arguments[0])
@@ -32,8 +37,8 @@ def load_8(typing_context: Any, data: Any, at: Any) -> Any:
 
 
 @intrinsic
-def match_64(typing_context: Any, array: Any, at: Any, mask: Any, value: Any) -> Any:
-    """For the 64 entries from `at` on: which have `entry & mask == value`? One bit each, the first one lowest. They must exist.
+def match_64(_typing: Any, array: Any, _at: Any, _mask: Any, _value: Any) -> Any:
+    """For the 64 entries of an array from a place on: which have `entry & mask == value`? One bit each, the first one lowest. They must exist.
 
     Said in vectors of LLVM's, so that it becomes a handful of instructions on any processor.
     """
@@ -58,20 +63,20 @@ def match_64(typing_context: Any, array: Any, at: Any, mask: Any, value: Any) ->
 
 
 @intrinsic
-def lowest_bit(typing_context: Any, bits: Any) -> Any:
-    """The place of the lowest bit set; `bits` is not 0."""
+def lowest_bit(_typing: Any, _bits: Any) -> Any:
+    """The place of the lowest bit set; there is one."""
 
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
         return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 1))
 
     return types.uint64(types.uint64), generate
 
 
 @intrinsic
-def bit_count(typing_context: Any, bits: Any) -> Any:
+def bit_count(_typing: Any, _bits: Any) -> Any:
     """How many bits are set."""
 
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
         return builder.ctpop(arguments[0])
 
     return types.uint64(types.uint64), generate
@@ -112,7 +117,18 @@ def hash_bytes(data: np.ndarray, start: int, stop: int) -> np.uint64:
         h = (h ^ load_8(data, np.uint64(start))) * _C
         h ^= h >> _32
         start += 8
-    h = (h ^ load(data, start, stop - start)) * _B
+    return _finish(h, load(data, start, stop - start))
+
+
+@njit(cache=True, nogil=True)
+def hash_8(word: np.uint64, size: int) -> np.uint64:
+    """`hash_bytes` of at most eight bytes that were loaded already."""
+    return _finish(np.uint64(size) * _A, word)
+
+
+@njit(cache=True, nogil=True)
+def _finish(h: np.uint64, word: np.uint64) -> np.uint64:
+    h = (h ^ word) * _B
     h ^= h >> _29
     h *= _C
     return h ^ (h >> _32)
@@ -139,6 +155,13 @@ def find(data: np.ndarray, start: int, stop: int, phrase: np.ndarray, skip: np.n
 @njit(cache=True, nogil=True)
 def _lower(byte: int) -> int:
     return byte | 32 if 65 <= byte <= 90 else byte
+
+
+def frozen(array: np.ndarray) -> np.ndarray:
+    """The same array, aligned and not writable: to numba a writable one is another type, and would be compiled for once more."""
+    array = np.require(array, requirements=["C", "A"]).view()
+    array.flags.writeable = False
+    return array
 
 
 def phrase(text: str) -> tuple[np.ndarray, np.ndarray]:

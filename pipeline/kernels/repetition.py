@@ -1,4 +1,4 @@
-"""How much of a text repeats itself: lines, paragraphs, n-grams of words, n-grams of tokens. Compiled, with the counts of utf8.py.
+"""How much of a text repeats itself: lines, paragraphs, n-grams of words, n-grams of tokens. Compiled, with the counts of counting.py.
 
 One convention for all of it: characters that lie in something which began earlier in the same text, each counted once, over all
 characters; the first occurrence is free. Differs from datatrove on purpose (tests/kernels/test_repetition.py, with examples).
@@ -6,7 +6,8 @@ characters; the first occurrence is free. Differs from datatrove on purpose (tes
     word     As in utf8.py, of the whole text; what Gopher's rules are about.
     token    Of the prose: a word, or any other character but whitespace. In Chinese that is each character; a run of Latin
              letters or digits is one, so that a product's name or a date is no "repeated 13-gram".
-    line     Without the blanks at its ends; blank lines are none. A paragraph is its lines.
+    line     Without the blanks at its ends; blank lines are none. A paragraph is its lines. A line of prose is one that does not
+             both begin and end in code or TeX: the braces of a code block repeat, and say nothing.
 
 The n-grams of a family are taken from short to long, and only places whose shorter n-gram may occur twice go on to the next
 length: in prose few. Whether it may is told by a rough count (hashes in buckets), which costs a tenth of a hash table; the
@@ -14,13 +15,17 @@ table decides where it matters: for what is covered, and for the most frequent n
 hashes: one false match in some 10^7 texts of 10^6 words.
 """
 
+# mypy: disable-error-code="assignment,arg-type,return-value,index,operator,call-overload,misc"
+# numba infers the types of compiled code itself; to mypy every NumPy number in it is a mistake.
+
 import numpy as np
 from numba import njit
 
 from pipeline.kernels import raw, tables
-from pipeline.kernels.spans import PROSE
+from pipeline.kernels.counting import COUNTS, count_text
+from pipeline.kernels.spans import PROSE, URL
 from pipeline.kernels.tables import CLASS_MASK, SPACE
-from pipeline.kernels.utf8 import COUNTS, Buffers, buffers, count_text, next_break, solid, strip
+from pipeline.kernels.utf8 import Buffers, buffers, next_break, solid, strip
 
 TOP_WORDS = (2, 3, 4)  # Gopher, table A1
 DUPLICATE_WORDS = (5, 6, 7, 8, 9, 10)
@@ -33,6 +38,9 @@ REPEATS = (
     "duplicate_line_characters",
     "duplicate_paragraphs",
     "duplicate_paragraph_characters",
+    "prose_lines",
+    "duplicate_prose_lines",
+    "duplicate_prose_line_characters",
     "token_characters",
     *(f"top_{n}gram_characters" for n in TOP_WORDS),
     *(f"duplicate_{n}gram_characters" for n in DUPLICATE_WORDS),
@@ -43,16 +51,13 @@ REPEATS = (
 # Lengths from short to long, and the column that each fills (-1: none).
 _WORD_LEVELS = np.array(sorted({*TOP_WORDS, *DUPLICATE_WORDS}), np.int64)
 _WORD_TOP = np.array([REPEATS.index(f"top_{n}gram_characters") if n in TOP_WORDS else -1 for n in _WORD_LEVELS], np.int64)
-_WORD_DUPLICATE = np.array(
-    [REPEATS.index(f"duplicate_{n}gram_characters") if n in DUPLICATE_WORDS else -1 for n in _WORD_LEVELS], np.int64
-)
+_WORD_DUPLICATE = np.array([REPEATS.index(f"duplicate_{n}gram_characters") if n in DUPLICATE_WORDS else -1 for n in _WORD_LEVELS], np.int64)
 _TOKEN_LEVELS = np.array(sorted({*TOP_TOKENS, *DUPLICATE_TOKENS}), np.int64)
 _TOKEN_TOP = np.array([REPEATS.index(f"top_{n}token_characters") if n in TOP_TOKENS else -1 for n in _TOKEN_LEVELS], np.int64)
-_TOKEN_DUPLICATE = np.array(
-    [REPEATS.index(f"duplicate_{n}token_characters") if n in DUPLICATE_TOKENS else -1 for n in _TOKEN_LEVELS], np.int64
-)
+_TOKEN_DUPLICATE = np.array([REPEATS.index(f"duplicate_{n}token_characters") if n in DUPLICATE_TOKENS else -1 for n in _TOKEN_LEVELS], np.int64)
 _TOKEN_CHARACTERS = REPEATS.index("token_characters")
 _LINES = COUNTS.index("lines")
+_LINE_COLUMN = REPEATS.index("duplicate_lines")  # and the six after it
 
 _A = np.uint64(0x9E3779B97F4A7C15)
 _B = np.uint64(0xBF58476D1CE4E5B9)
@@ -115,27 +120,38 @@ def _write_keys(pairs: np.ndarray, place: np.ndarray, places: int, n: int, key: 
 
 
 @njit(cache=True, nogil=True)
+def _rough_counts(key: np.ndarray, places: int, buckets: np.ndarray, mask: np.uint64) -> int:
+    """Count keys in buckets, up to 255 each; returns the highest count."""
+    raw.clear(buckets, np.int64(mask) + 1)
+    most = np.uint8(0)
+    for p in range(places):
+        bucket = key[p] & mask
+        count = buckets[bucket]
+        most = max(most, count)
+        buckets[bucket] = count + np.uint8(count != 255)
+    return min(255, np.int64(most) + 1)
+
+
+@njit(cache=True, nogil=True)
 def _most_frequent(
     before: np.ndarray,
     n: int,
     place: np.ndarray,
     key: np.ndarray,
-    candidates: int,
-    chosen: np.ndarray,
+    places: int,
     keys: np.ndarray,
     marks: np.ndarray,
     stamp: np.uint64,
 ) -> tuple[int, int]:
-    """How often the most frequent n-gram occurs at the chosen places, and the characters in its repeats.
+    """How often the most frequent of these n-grams occurs, and the characters in its repeats.
 
     Of the most frequent ones the longest, and of those the one that was as frequent first.
     """
-    mask = np.uint64(table_size(candidates) - 1)
+    mask = np.uint64(table_size(places) - 1)
     best = _1
     best_length = np.int64(0)
-    best_key = np.uint64(0)
-    for c in range(candidates):
-        p = np.int64(chosen[c])
+    best_key = _0
+    for p in range(places):
         s = _slot(key[p], keys, marks, stamp, mask)
         mark = marks[s]
         count = (mark & _LOW_32) * np.uint64(mark >> _32 == stamp) + _1
@@ -151,8 +167,7 @@ def _most_frequent(
     covered = 0
     if best > _1:
         end = -1  # the first one is free
-        for c in range(candidates):
-            p = np.int64(chosen[c])
+        for p in range(places):
             if key[p] == best_key:
                 i = np.int64(place[p])
                 if end >= 0:
@@ -205,185 +220,166 @@ def _ngrams(
     top: np.ndarray,
     duplicate: np.ndarray,
     out: np.ndarray,
-    pairs: np.ndarray,
-    place: np.ndarray,
-    key: np.ndarray,
-    slots: np.ndarray,
-    buckets: np.ndarray,
-    keys: np.ndarray,
-    marks: np.ndarray,
-    last_stamp: np.ndarray,
+    b: Buffers,
 ) -> None:
-    """Characters of repeats per length, into `out`."""
+    """Characters of repeats per length, into `out`. The first length is 2 or 4, and one whose most frequent n-gram is wanted."""
+    pairs, place, key, slots, picked, buckets, keys, marks = b.pairs, b.place, b.key, b.slots, b.picked, b.buckets, b.keys, b.marks
+    other = b.other_place
     n = levels[0]
     places = units - n + 1
     if places < 2:
         return
     for i in range(units - 1):
         pairs[i] = hashes[i] * _A + hashes[i + 1]
-    for i in range(places):
-        place[i] = i
     if n == 2:
-        for i in range(places):
-            key[i] = pairs[i]
+        key = pairs
     else:
-        _write_keys(pairs, place, places, n, key)
+        for i in range(places):
+            key[i] = pairs[i] * _B + pairs[i + 2]
     for level in range(levels.size):
         if level > 0:
             n = levels[level]
             while places and np.int64(place[places - 1]) + n > units:
                 places -= 1
+            key = b.key
             _write_keys(pairs, place, places, n, key)
         if places < 2:
             break
         if top[level] >= 0:
-            # The rough count, with four to eight buckets a place: one in six of the lonely n-grams goes on for nothing.
-            size = 2 * table_size(places)
-            mask = np.uint64(size - 1)
-            raw.clear(buckets, size)
-            most = 0
-            for p in range(places):
-                bucket = key[p] & mask
-                count = np.int64(buckets[bucket]) + 1
-                most = max(most, count)
-                buckets[bucket] = min(count, 255)
+            # Four to eight buckets a place: one in six of the lonely n-grams goes on for nothing.
+            mask = np.uint64(2 * table_size(places) - 1)
+            most = _rough_counts(key, places, buckets, mask)
             if most < 2:
                 break
             # What is to be counted exactly: places with a rough count near the highest, and all others only in the rare case that
             # none of these is as frequent as that promised.
-            floor = min(most, 255) // 2 + 1
-            kept = 0
-            chosen = 0
+            floor = most // 2 + 1
+            kept = _0
+            chosen = _0
             for p in range(places):
                 k = key[p]
+                i = np.uint32(p) if level == 0 else place[p]
                 count = np.int64(buckets[k & mask])
-                place[kept] = place[p]
-                key[kept] = k
-                slots[chosen] = kept
-                kept += count > 1
-                chosen += count >= floor
-            places = kept
-            last_stamp[0] += _1
-            best, out[top[level]] = _most_frequent(before, n, place, key, chosen, slots, keys, marks, last_stamp[0])
+                other[kept] = i
+                slots[chosen] = i
+                picked[chosen] = k
+                kept += np.uint64(count > 1)
+                chosen += np.uint64(count >= floor)
+            place, other = other, place
+            places = np.int64(kept)
+            b.stamp[0] += _1
+            best, out[top[level]] = _most_frequent(before, n, slots, picked, np.int64(chosen), keys, marks, b.stamp[0])
             if best < floor:
-                for p in range(places):
-                    slots[p] = p
-                last_stamp[0] += _1
-                best, out[top[level]] = _most_frequent(before, n, place, key, places, slots, keys, marks, last_stamp[0])
+                key = b.key
+                _write_keys(pairs, place, places, n, key)
+                b.stamp[0] += _1
+                best, out[top[level]] = _most_frequent(before, n, place, key, places, keys, marks, b.stamp[0])
         if duplicate[level] >= 0 and places:
-            last_stamp[0] += _1
-            out[duplicate[level]], places = _covered(before, n, place, key, places, slots, keys, marks, last_stamp[0])
+            if top[level] >= 0:
+                key = b.key
+                _write_keys(pairs, place, places, n, key)
+            b.stamp[0] += _1
+            out[duplicate[level]], places = _covered(before, n, place, key, places, slots, keys, marks, b.stamp[0])
 
 
 @njit(cache=True, nogil=True)
-def _lines(
-    data: np.ndarray,
-    start_byte: int,
-    cp: np.ndarray,
-    prop: np.ndarray,
-    at: np.ndarray,
-    n: int,
-    special: np.ndarray,
-    specials: int,
-    keys: np.ndarray,
-    marks: np.ndarray,
-    stamp: np.uint64,
-    lines: int,
-    out: np.ndarray,
-) -> None:
+def _solid_prose(prop: np.ndarray, kind: np.ndarray, start: int, stop: int) -> int:
+    """Characters of the prose but whitespace."""
+    total = 0
+    for k in range(start, stop):
+        total += (prop[k] & CLASS_MASK != SPACE) & (kind[k] == PROSE)
+    return total
+
+
+@njit(cache=True, nogil=True)
+def _lines(data: np.ndarray, start_byte: int, n: int, specials: int, lines: int, b: Buffers, out: np.ndarray) -> None:
     """Lines and paragraphs that stood earlier in the text."""
-    # Both share a table, and no text has more of them than characters; a paragraph's key never means a line.
+    cp, prop, at, kind, special, keys, marks = b.cp, b.prop, b.at, b.kind, b.special, b.keys, b.marks
+    stamp = b.stamp[0]
+    # Both share a table; a paragraph's key never means a line.
     mask = np.uint64(table_size(2 * lines) - 1)
-    paragraph = np.uint64(0)
+    duplicates = duplicate_characters = blocks = block_characters = prose = prose_duplicates = prose_characters = 0
+    paragraph = _0
     paragraph_start = 0
     in_paragraph = False
     start = 0
     s = 0
     while start <= n:
-        s = next_break(cp, n, special, specials, s)
+        s = next_break(cp, special, specials, s)
         stop = np.int64(special[s]) if s < specials else n
-        a, b = strip(prop, start, stop)
-        if a < b:
-            key = raw.hash_bytes(data, start_byte + np.int64(at[a]), start_byte + np.int64(at[b]))
+        first, last = strip(prop, start, stop)
+        if first < last:
+            key = raw.hash_bytes(data, start_byte + np.int64(at[first]), start_byte + np.int64(at[last]))
             if not in_paragraph:
                 in_paragraph = True
                 paragraph = _D
-                paragraph_start = a
+                paragraph_start = first
             paragraph = (paragraph ^ key) * _B
+            is_prose = kind[first] <= URL or kind[last - 1] <= URL
+            prose += is_prose
             if _seen(key, keys, marks, stamp, mask):
-                out[0] += 1
-                out[1] += solid(prop, a, b)
-        if in_paragraph and (a == b or stop >= n):
+                duplicates += 1
+                duplicate_characters += solid(prop, first, last)
+                if is_prose:
+                    prose_duplicates += 1
+                    prose_characters += _solid_prose(prop, kind, first, last)
+        if in_paragraph and (first == last or stop >= n):
             if _seen(raw.mix(paragraph), keys, marks, stamp, mask):
-                out[2] += 1
-                out[3] += solid(prop, paragraph_start, stop)
+                blocks += 1
+                block_characters += solid(prop, paragraph_start, stop)
             in_paragraph = False
         if stop < n and cp[stop] == 13 and stop + 1 < n and cp[stop + 1] == 10:
             stop += 1
         start = stop + 1
         s += 1
+    out[_LINE_COLUMN] = duplicates
+    out[_LINE_COLUMN + 1] = duplicate_characters
+    out[_LINE_COLUMN + 2] = blocks
+    out[_LINE_COLUMN + 3] = block_characters
+    out[_LINE_COLUMN + 4] = prose
+    out[_LINE_COLUMN + 5] = prose_duplicates
+    out[_LINE_COLUMN + 6] = prose_characters
 
 
 @njit(cache=True, nogil=True)
 def _find_tokens(
-    data: np.ndarray,
-    start: int,
     cp: np.ndarray,
     prop: np.ndarray,
-    at: np.ndarray,
     kind: np.ndarray,
     n: int,
     words: int,
     first: np.ndarray,
     last: np.ndarray,
     hashes: np.ndarray,
-    before: np.ndarray,
     token_hashes: np.ndarray,
-    tokens_before: np.ndarray,
+    before: np.ndarray,
 ) -> int:
-    """Write the hashes of words and of tokens, and the characters before each; returns how many tokens there are."""
+    """Write the hashes of tokens, and the characters before each; returns how many there are."""
     tokens = _0
     gap = _0
     characters = np.uint32(0)
-    token_characters = np.uint32(0)
-    for w in range(words):
-        a = np.uint64(first[w])
-        b = np.uint64(last[w])
+    for w in range(words + 1):
+        a = np.uint64(first[w]) if w < words else np.uint64(n)
         for k in range(gap, a):
             if prop[k] & CLASS_MASK != SPACE and kind[k] == PROSE:
                 token_hashes[tokens] = raw.mix(np.uint64(cp[k]) + _A)
-                tokens_before[tokens] = token_characters
-                token_characters += np.uint32(1)
+                before[tokens] = characters
+                characters += np.uint32(1)
                 tokens += _1
-        gap = b
-        length = np.uint32(b - a)
-        if length == 1:
-            h = raw.mix(np.uint64(cp[a]) + _A)
-        else:
-            h = raw.hash_bytes(data, start + np.int64(at[a]), start + np.int64(at[b]))
-        hashes[w] = h
-        before[w] = characters
-        characters += length
-        token_hashes[tokens] = h
-        tokens_before[tokens] = token_characters
-        if kind[a] == PROSE:
-            token_characters += length
-            tokens += _1
-    for k in range(gap, np.uint64(n)):
-        if prop[k] & CLASS_MASK != SPACE and kind[k] == PROSE:
-            token_hashes[tokens] = raw.mix(np.uint64(cp[k]) + _A)
-            tokens_before[tokens] = token_characters
-            token_characters += np.uint32(1)
-            tokens += _1
-    before[words] = characters
-    tokens_before[tokens] = token_characters
+        if w == words:
+            break
+        gap = np.uint64(last[w])
+        token_hashes[tokens] = hashes[w]
+        before[tokens] = characters
+        prose = kind[a] == PROSE
+        characters += np.uint32(gap - a) * np.uint32(prose)
+        tokens += np.uint64(prose)
+    before[tokens] = characters
     return np.int64(tokens)
 
 
 @njit(cache=True, nogil=True)
-def _repeats(
-    data: np.ndarray, offsets: np.ndarray, table: np.ndarray, b: Buffers, out: np.ndarray, entropy: np.ndarray, repeated: np.ndarray
-) -> None:
+def _repeats(data: np.ndarray, offsets: np.ndarray, table: np.ndarray, b: Buffers, out: np.ndarray, entropy: np.ndarray, repeated: np.ndarray) -> None:
     for t in range(offsets.size - 1):
         start = offsets[t]
         n, specials, words, entropy[t] = count_text(data, start, offsets[t + 1], table, b, out[t])
@@ -391,27 +387,19 @@ def _repeats(
             b.marks[:] = 0
             b.stamp[0] = 0
         b.stamp[0] += _1
-        _lines(data, start, b.cp, b.prop, b.at, n, b.special, specials, b.keys, b.marks, b.stamp[0], out[t, _LINES], repeated[t])
-        tokens = _find_tokens(
-            data, start, b.cp, b.prop, b.at, b.kind, n, words, b.first, b.last, b.hashes, b.before, b.token_hashes, b.tokens_before
-        )
+        _lines(data, start, n, specials, out[t, _LINES], b, repeated[t])
+        tokens = _find_tokens(b.cp, b.prop, b.kind, n, words, b.first, b.last, b.hashes, b.token_hashes, b.tokens_before)
         repeated[t, _TOKEN_CHARACTERS] = b.tokens_before[tokens]
-        _ngrams(
-            b.hashes, b.before, words, _WORD_LEVELS, _WORD_TOP, _WORD_DUPLICATE, repeated[t],
-            b.pairs, b.place, b.key, b.slots, b.buckets, b.keys, b.marks, b.stamp,
-        )  # fmt: skip
-        _ngrams(
-            b.token_hashes, b.tokens_before, tokens, _TOKEN_LEVELS, _TOKEN_TOP, _TOKEN_DUPLICATE, repeated[t],
-            b.pairs, b.place, b.key, b.slots, b.buckets, b.keys, b.marks, b.stamp,
-        )  # fmt: skip
+        _ngrams(b.hashes, b.before, words, _WORD_LEVELS, _WORD_TOP, _WORD_DUPLICATE, repeated[t], b)
+        _ngrams(b.token_hashes, b.tokens_before, tokens, _TOKEN_LEVELS, _TOKEN_TOP, _TOKEN_DUPLICATE, repeated[t], b)
 
 
 def repeats(data: np.ndarray, offsets: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """What utf8.count returns, and REPEATS of each text: (texts, len(REPEATS)) int64. One decoding serves both."""
+    """What counting.count returns, and REPEATS of each text: (texts, len(REPEATS)) int64. One decoding serves both."""
     out = np.zeros((offsets.size - 1, len(COUNTS)), np.int64)
     entropy = np.zeros(offsets.size - 1, np.float64)
     repeated = np.zeros((offsets.size - 1, len(REPEATS)), np.int64)
-    _repeats(data, offsets, tables.properties(), buffers(offsets), out, entropy, repeated)
+    _repeats(raw.frozen(data), raw.frozen(offsets), tables.properties(), buffers(offsets), out, entropy, repeated)
     return out, entropy, repeated
 
 

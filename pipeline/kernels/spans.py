@@ -13,6 +13,9 @@ look-ahead, not a Markdown parser: what is doubtful stays prose.
 Cost: next to nothing without such marks, and linear whatever the input: a search that failed is not made twice.
 """
 
+# mypy: disable-error-code="assignment,arg-type,return-value,index,operator,call-overload,misc"
+# numba infers the types of compiled code itself; to mypy every NumPy number in it is a mistake.
+
 import numpy as np
 from numba import njit
 
@@ -25,7 +28,7 @@ INLINE_LIMIT = 500
 BLOCK_LIMIT = 5000
 URL_LIMIT = 2000
 
-URL_EXCLUDED = "\"<>[]\\^`{|}"
+URL_EXCLUDED = '"<>[]\\^`{|}'
 URL_TAIL = ".,;:!?')*_~"
 _URL_CHARACTER = np.zeros(128, np.uint8)  # printable ASCII but quotes and brackets: 网址http://x.com，详情 ends at the comma
 _URL_CHARACTER[0x21:0x7F] = 1
@@ -215,15 +218,7 @@ def find_spans(cp: np.ndarray, n: int, special: np.ndarray, specials: int, kind:
                     stop = close + 2
                 else:
                     searched[which] = max(searched[which], limit - 1)
-            elif (
-                i + 6 < n
-                and cp[i + 1] == 98
-                and cp[i + 2] == 101
-                and cp[i + 3] == 103
-                and cp[i + 4] == 105
-                and cp[i + 5] == 110
-                and cp[i + 6] == 123
-            ):
+            elif i + 6 < n and cp[i + 1] == 98 and cp[i + 2] == 101 and cp[i + 3] == 103 and cp[i + 4] == 105 and cp[i + 5] == 110 and cp[i + 6] == 123:
                 limit = i + 7 + BLOCK_LIMIT
                 stop = _find_end_of_environment(cp, n, max(i + 7, searched[3]), limit)
                 if stop < 0:

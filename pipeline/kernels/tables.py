@@ -98,7 +98,7 @@ def _class_of(code_point: int, unicode: object) -> int:
 
 def write_classes(path: str) -> None:
     """Write `classes.npz` from unicodedata2 (its version goes into the file)."""
-    import unicodedata2
+    import unicodedata2  # type: ignore[import-not-found]  # for whoever writes the table only
 
     value = np.array([_class_of(c, unicodedata2) for c in range(CODE_POINTS)], np.uint8)
     start = np.flatnonzero(np.append(True, value[1:] != value[:-1])).astype(np.uint32)

@@ -96,6 +96,8 @@ MEASURES: dict[str, Measure] = {
     "duplicate_line_character_fraction": Measure(repetition.duplicate_line_character_fraction, "of characters", GOPHER),
     "duplicate_paragraph_fraction": Measure(repetition.duplicate_paragraph_fraction, "of paragraphs", GOPHER),
     "duplicate_paragraph_character_fraction": Measure(repetition.duplicate_paragraph_character_fraction, "of characters", GOPHER),
+    "duplicate_prose_line_fraction": Measure(repetition.duplicate_prose_line_fraction, "of lines of prose", GOPHER),
+    "duplicate_prose_line_character_fraction": Measure(repetition.duplicate_prose_line_character_fraction, "of characters of prose", GOPHER),
     "top_2gram_character_fraction": Measure(repetition.top_2gram_character_fraction, "of characters in words", GOPHER),
     "top_3gram_character_fraction": Measure(repetition.top_3gram_character_fraction, "of characters in words", GOPHER),
     "top_4gram_character_fraction": Measure(repetition.top_4gram_character_fraction, "of characters in words", GOPHER),

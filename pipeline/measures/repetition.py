@@ -31,6 +31,16 @@ def duplicate_paragraph_character_fraction(texts: Texts) -> np.ndarray:
     return fraction(texts.duplicate_paragraph_characters, texts.characters - texts.whitespace)
 
 
+def duplicate_prose_line_fraction(texts: Texts) -> np.ndarray:
+    """Lines already seen, over lines, those that begin and end in code or TeX aside; 0 without. Gopher 2021, methods.md section 9. (texts,) float64"""
+    return fraction(texts.duplicate_prose_lines, texts.prose_lines)
+
+
+def duplicate_prose_line_character_fraction(texts: Texts) -> np.ndarray:
+    """Characters of the prose in such lines already seen, over characters of the prose; 0 without. Gopher 2021, methods.md section 9. (texts,) float64"""
+    return fraction(texts.duplicate_prose_line_characters, texts.prose)
+
+
 def _top_words(texts: Texts, n: int) -> np.ndarray:
     return fraction(texts.top_ngram_characters(n), texts.word_characters)
 

@@ -1,4 +1,4 @@
-"""Lengths, lines and words: the shape of a text. Definitions of word, line and sentence: kernels/utf8.py."""
+"""Lengths, lines and words: the shape of a text. Definitions of word and line: kernels/utf8.py; of sentence: kernels/counting.py."""
 
 import numpy as np
 

@@ -10,7 +10,10 @@ from tests.kernels import examples
 from tests.kernels.test_utf8 import TEXTS
 from tests.twins import slow_text as slow
 
-BYTES = st.lists(st.sampled_from(["41", "fF", "0x0a", "\\x41", "\\u12aF", ",", " ", "\n", "\u3000", "\u00a0", "x", "g", "中", "é", "“", "_", "0", "=", "A" * 30]), max_size=80)
+BYTES = st.lists(
+    st.sampled_from(["41", "fF", "0x0a", "\\x41", "\\u12aF", ",", " ", "\n", "\u3000", "\u00a0", "x", "g", "中", "é", "“", "_", "0", "=", "A" * 30]),
+    max_size=80,
+)
 
 
 def check(text: str) -> None:

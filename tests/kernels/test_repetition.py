@@ -46,10 +46,10 @@ def test_equals_the_twin_where_rough_counts_overflow() -> None:
 
 
 def test_counting_alone_and_with_repetition_gives_the_same() -> None:
-    from pipeline.kernels import utf8
+    from pipeline.kernels import counting
 
     texts = Texts(examples.ALL)
-    counts, entropy = utf8.count(texts.data, texts.offsets)
+    counts, entropy = counting.count(texts.data, texts.offsets)
     again, entropy_again, _ = repetition.repeats(texts.data, texts.offsets)
     assert (counts == again).all()
     assert (entropy == entropy_again).all()
@@ -93,7 +93,7 @@ def test_lines_agree_with_datatrove_where_no_line_is_blank() -> None:
 
 
 def test_duplicate_ngrams_agree_with_datatrove_where_a_repeat_is_a_whole_number_of_ngrams() -> None:
-    words = "a b c d e f g h i j k l m n o a b c d e z".split()
+    words = list("abcdefghijklmnoabcdez")
     assert find_all_duplicate(words, 5) == 5
     assert value("duplicate_5gram_character_fraction", " ".join(words)) == 5 / 21
 
@@ -114,7 +114,7 @@ def test_differs_overlapping_ngrams_do_not_count_a_character_twice() -> None:
 
 def test_differs_the_tail_of_a_repeated_passage_is_covered() -> None:
     """Nine words said again: datatrove steps over five and finds no five more, so it sees 5 of the 9."""
-    words = "a b c d e f g h i".split()
+    words = list("abcdefghi")
     text = " ".join([*words, "x", "y", *words, "z"])
     assert find_all_duplicate(text.split(), 5) == 5
     assert value("duplicate_5gram_character_fraction", text) == 9 / 21

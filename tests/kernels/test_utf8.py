@@ -1,4 +1,4 @@
-"""The counting pass equals its slow twin, and its definitions are what the docstring of kernels/utf8.py says."""
+"""The counting pass equals its slow twin, and its definitions are what the docstrings of kernels/utf8.py and counting.py say."""
 
 from itertools import pairwise
 
@@ -7,24 +7,27 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.kernels import raw, spans, tables, utf8
+from pipeline.kernels import counting, raw, spans, tables, utf8
 from pipeline.texts import Texts
 from tests.kernels import examples
 from tests.twins import slow_text as slow
 
 # Unicode at large, and what the rules look at: pieces that meet in every order.
 PIECES = st.sampled_from(
-    ["the", "The ", " ", "\n", "\r\n", "\r", "中", "国的", "，", "。", "！", "…", "...", ".", ". ", "?", "”", "'", "-", "_", "12", "3.1", "é", "\u0301", "\ufe0f"]
-    + ["😀", "①", "\u3000", "#", "{", "[a](b)", "](", "http://a.b/c", "www.x.y,", "://", "`", "```", "~~~", "$", "$$", "\\", "\\(", "\\)", "\\[", "\\]"]
-    + ["\\begin{a}", "\\end{a}", "* ", "- ", "•", "【", "】", "read more", "展开", "lorem ipsum", "\ufffd", "0x1F", "a" * 21, "\x00"]
+    [
+        *("the", "The ", " ", "\n", "\r\n", "\r", "中", "国的", "，", "。", "！", "…", "...", ".", ". ", "?", "”", "'", "-", "_", "12", "3.1", "é"),
+        *("\u0301", "\ufe0f", "😀", "①", "\u3000", "#", "{", "[a](b)", "](", "http://a.b/c", "www.x.y,", "://", "`", "```", "~~~", "$", "$$", "\\"),
+        *("\\(", "\\)", "\\[", "\\]", "\\begin{a}", "\\end{a}", "* ", "- ", "•", "【", "】", "Read more", "展开", "Lorem Ipsum", "\ufffd", "0x1F"),
+        *("a" * 21, "\x00"),
+    ]
 )
 TEXTS = st.one_of(st.text(max_size=200), st.lists(PIECES, max_size=60).map("".join))
 
 
 def counts_of(text: str) -> tuple[dict[str, int], float]:
     texts = Texts([text])
-    counts, entropy = utf8.count(texts.data, texts.offsets)
-    return dict(zip(utf8.COUNTS, counts[0].tolist(), strict=True)), float(entropy[0])
+    counts, entropy = counting.count(texts.data, texts.offsets)
+    return dict(zip(counting.COUNTS, counts[0].tolist(), strict=True)), float(entropy[0])
 
 
 def check(text: str) -> None:
@@ -92,7 +95,7 @@ def test_sentences(text: str, sentences: int) -> None:
         ("见http://a.cn/x，和", "见，和"),
         ("(see https://a.b/c.) end", "(see .) end"),
         ("www.a.com ok", " ok"),
-        ("[字](https://a.b) [字](a.png \"t\")", "[字]() [字]( \"t\")"),
+        ('[字](https://a.b) [字](a.png "t")', '[字]() [字]( "t")'),
         ("from $5 to $10", "from $5 to $10"),
         ("so $x+y$ and $$z$$", "so  and "),
         (r"\(a\) \[b\] \begin{eq}c\end{eq} d", "   d"),
@@ -110,7 +113,9 @@ def test_spans(text: str, prose: str) -> None:
     assert Texts([text]).prose.tolist() == [solid]
 
 
-@pytest.mark.parametrize("piece", ["$a ", "`a ", "\\[a", "\\(a", "$$a", "\\begin{a}", "](a", "[a](", "``` ", "```\n", "~~~\n", "://", "http://", "。", ".", " . ", "【", "\\end{"])
+@pytest.mark.parametrize(
+    "piece", ["$a ", "`a ", "\\[a", "\\(a", "$$a", "\\begin{a}", "](a", "[a](", "``` ", "```\n", "~~~\n", "://", "http://", "。", ".", " . ", "【", "\\end{"]
+)
 def test_time_is_linear_in_hostile_text(piece: str) -> None:
     """A search that failed is not made again: a megabyte of openings takes seconds at worst, where a square would take hours."""
     text = piece * (1_000_000 // len(piece))
@@ -120,15 +125,24 @@ def test_time_is_linear_in_hostile_text(piece: str) -> None:
 def test_bytes_that_are_no_utf8_stay_inside() -> None:
     for data in (b"\xff\xfe", b"a\xe4\xb8", b"\xf0\x9f", b"\xc3", b"\xf7\xbf\xbf\xbf", b"\x80\x80"):
         buffer = np.frombuffer(data, np.uint8)
-        counts, _ = utf8.count(buffer, np.array([0, len(data)], np.int64))
-        assert 0 < counts[0, utf8.COUNTS.index("characters")] <= len(data)
+        counts, _ = counting.count(buffer, np.array([0, len(data)], np.int64))
+        assert 0 < counts[0, counting.COUNTS.index("characters")] <= len(data)
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=60), st.integers(0, 8))
 def test_a_hash_is_of_the_bytes_and_of_nothing_around_them(data: bytes, before: int) -> None:
     alone = np.frombuffer(data + b"\0", np.uint8)
     amid = np.frombuffer(b"x" * before + data + b"y" * 20, np.uint8)
     assert raw.hash_bytes(alone, 0, len(data)) == raw.hash_bytes(amid, before, before + len(data))
+
+
+def test_a_writable_buffer_is_not_compiled_for_anew() -> None:
+    compiled = len(counting._count.signatures)
+    for data in (np.zeros(3, np.uint8), np.frombuffer(b"abc", np.uint8)):
+        for offsets in (np.array([0, 3], np.int64), np.frombuffer(np.array([0, 3], np.int64).tobytes(), np.int64)):
+            counting.count(data, offsets)
+    assert len(counting._count.signatures) == max(1, compiled)
 
 
 def test_hashes_of_similar_words_differ() -> None:

@@ -57,6 +57,8 @@ EXAMPLES: dict[str, tuple[str, float]] = {
     "duplicate_line_character_fraction": ("ab\nc\nab", 0.4),
     "duplicate_paragraph_fraction": ("a\nb\n\na\nb\n\nc", 1 / 3),
     "duplicate_paragraph_character_fraction": ("a\nb\n\na\nb\n\nc", 0.4),
+    "duplicate_prose_line_fraction": ("a\n```\n}\n}\n```\na", 0.5),
+    "duplicate_prose_line_character_fraction": ("ab\n```\n}\n}\n```\nab `c`\nab `c`", 2 / 6),
     "top_2gram_character_fraction": ("a b x a b y", 2 / 6),
     "top_3gram_character_fraction": ("a b c x a b c y", 3 / 8),
     "top_4gram_character_fraction": ("a b c d x a b c d y", 4 / 10),

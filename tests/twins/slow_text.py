@@ -1,4 +1,4 @@
-"""The slow, obvious versions of kernels/spans.py, utf8.py, repetition.py and encoded.py: plain Python and `re`, one text at a time.
+"""The slow, obvious versions of kernels/spans.py, utf8.py, counting.py, repetition.py and encoded.py: plain Python and `re`, one text at a time.
 
 Written from the definitions, not from the kernels. What a code point is they read from the same table, which is checked on its
 own against the interpreter's `unicodedata` (tests/kernels/test_tables.py).
@@ -8,7 +8,7 @@ import math
 import re
 from collections import Counter
 
-from pipeline.kernels import encoded, spans, tables, utf8
+from pipeline.kernels import counting, encoded, spans, tables
 
 TABLE = tables.properties()
 LETTERS = (tables.LATIN, tables.HAN, tables.LETTER)
@@ -49,7 +49,7 @@ def _body(text: str, start: int) -> str:
     return text[start:end].rstrip(spans.URL_TAIL)
 
 
-def _span_at(text: str, i: int, done: int) -> tuple[int, int | None, int, int]:  # noqa: PLR0911, PLR0912  # one case a kind of span
+def _span_at(text: str, i: int, done: int) -> tuple[int, int | None, int, int]:
     """(begin, end or None, kind, where to go on if there is none) for what the character at `i` may open."""
     c = text[i]
     nothing = (i, None, 0, i + 1)
@@ -64,7 +64,7 @@ def _span_at(text: str, i: int, done: int) -> tuple[int, int | None, int, int]: 
         body = _body(text, i + 1)
         return (i - 3, i + 1 + len(body), spans.URL, 0) if body else nothing
     if c == "]" and text.startswith("](", i):
-        target = re.compile(r"[^) \n\r\t]{1,%d}(?=[) ])" % (spans.URL_LIMIT - 1)).match(text, i + 2)
+        target = re.compile(rf"[^) \n\r\t]{{1,{spans.URL_LIMIT - 1}}}(?=[) ])").match(text, i + 2)
         return (i + 2, target.end(), spans.URL, 0) if target else nothing
     if c in "`~":
         run = re.compile(re.escape(c) + "+").match(text, i)
@@ -207,7 +207,7 @@ def paragraphs(text: str) -> list[list[str]]:
 
 
 def count(text: str) -> tuple[dict[str, int], float]:
-    """Every count of utf8.COUNTS, and the entropy."""
+    """Every count of counting.COUNTS, and the entropy."""
     kind = find_spans(text)
     prose = [c for c, k in zip(text, kind, strict=True) if k == spans.PROSE and not is_space(c)]
     words = [text[a:b] for a, b in find_words(text)]
@@ -238,9 +238,9 @@ def count(text: str) -> tuple[dict[str, int], float]:
         return len(line) == 1 and line in "*+"
 
     def read_more(line: str) -> bool:
-        line = line.rstrip(utf8.READ_MORE_TAIL)
+        line = line.rstrip(counting.READ_MORE_TAIL)
         line = "".join(c.lower() if c.isascii() else c for c in line)
-        return line.endswith(utf8.READ_MORE)
+        return line.endswith(counting.READ_MORE)
 
     def terminal(line: str) -> bool:
         k = len(line) - 1
@@ -258,7 +258,7 @@ def count(text: str) -> tuple[dict[str, int], float]:
             bullets += number < len(breaks) or len(raw.rstrip("*+")) < len(raw) - 1 or raw[-1] not in "*+"
         else:
             bullets += bullet(line)
-    short = [line for line in full if len(line) <= utf8.SHORT_LINE]
+    short = [line for line in full if len(line) <= counting.SHORT_LINE]
     bracketed = sum(len(m.group(1)) for m in re.finditer(r"【([^【】\n\r]*)】", text))
     counts = {
         "bytes": len(text.encode()),
@@ -297,7 +297,7 @@ def count(text: str) -> tuple[dict[str, int], float]:
         "word_characters": sum(map(len, words)),
         "alphabetic_words": sum(any(class_of(c) in LETTERS for c in word) for word in words),
         "stop_words": len({word.lower() for word in words if word.isascii()} & set(tables.ENGLISH_STOPS)),
-        "long_word_characters": sum(len(word) for word in words if len(word) > utf8.LONG_WORD),
+        "long_word_characters": sum(len(word) for word in words if len(word) > counting.LONG_WORD),
         "longest_word": max(map(len, words), default=0),
         "hex_word_characters": sum(len(word) for word in words if re.fullmatch(r"0[xX][0-9a-fA-F]+", word)),
         "sentences": count_sentences(text),
@@ -378,6 +378,28 @@ def repeats(text: str) -> dict[str, int]:
     repeated_blocks = duplicate_items(blocks)
     words = [text[a:b] for a, b in find_words(text)]
     units = tokens(text)
+    kind = find_spans(text)
+    prose_lines: list[tuple[str, int]] = []
+    for match in re.finditer(r"[^\n\r]+", text):
+        line = strip(match.group())
+        if line:
+            begin = match.start() + match.group().index(line)
+            kinds = kind[begin : begin + len(line)]
+            if not (kinds[0] in (spans.CODE, spans.TEX) and kinds[-1] in (spans.CODE, spans.TEX)):
+                prose_lines.append((line, sum(k == spans.PROSE and not is_space(c) for c, k in zip(line, kinds, strict=True))))
+    # A line counts as seen though it stood in code.
+    before = [strip(line) for line in all_lines(text)]
+    repeated_prose = []
+    position = 0
+    for match in re.finditer(r"[^\n\r]+", text):
+        line = strip(match.group())
+        if not line:
+            continue
+        begin = match.start() + match.group().index(line)
+        kinds = kind[begin : begin + len(line)]
+        earlier = [strip(other) for other in re.split(r"[\n\r]", text[: match.start()])]
+        if line in earlier and not (kinds[0] in (spans.CODE, spans.TEX) and kinds[-1] in (spans.CODE, spans.TEX)):
+            repeated_prose.append(sum(k == spans.PROSE and not is_space(c) for c, k in zip(line, kinds, strict=True)))
     found = {
         "duplicate_lines": len(repeated_lines),
         "duplicate_line_characters": sum(map(solid, repeated_lines)),
