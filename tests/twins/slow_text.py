@@ -339,6 +339,20 @@ def tokens(text: str) -> list[str]:
     return found
 
 
+def lines_with_prose(text: str) -> list[tuple[str, bool, int]]:
+    """Each line that is not blank: stripped; whether it does not both begin and end in code or TeX; its characters of prose."""
+    kind = find_spans(text)
+    found = []
+    for match in re.finditer(r"[^\n\r]+", text):
+        line = strip(match.group())
+        if line:
+            begin = match.start() + match.group().index(line)
+            kinds = kind[begin : begin + len(line)]
+            inside = kinds[0] in (spans.CODE, spans.TEX) and kinds[-1] in (spans.CODE, spans.TEX)
+            found.append((line, not inside, sum(k == spans.PROSE and not is_space(c) for c, k in zip(line, kinds, strict=True))))
+    return found
+
+
 def duplicate_items(items: list) -> list:
     """Those that stood in the list before."""
     return [item for k, item in enumerate(items) if item in items[:k]]
@@ -378,33 +392,16 @@ def repeats(text: str) -> dict[str, int]:
     repeated_blocks = duplicate_items(blocks)
     words = [text[a:b] for a, b in find_words(text)]
     units = tokens(text)
-    kind = find_spans(text)
-    prose_lines: list[tuple[str, int]] = []
-    for match in re.finditer(r"[^\n\r]+", text):
-        line = strip(match.group())
-        if line:
-            begin = match.start() + match.group().index(line)
-            kinds = kind[begin : begin + len(line)]
-            if not (kinds[0] in (spans.CODE, spans.TEX) and kinds[-1] in (spans.CODE, spans.TEX)):
-                prose_lines.append((line, sum(k == spans.PROSE and not is_space(c) for c, k in zip(line, kinds, strict=True))))
-    # A line counts as seen though it stood in code.
-    before = [strip(line) for line in all_lines(text)]
-    repeated_prose = []
-    position = 0
-    for match in re.finditer(r"[^\n\r]+", text):
-        line = strip(match.group())
-        if not line:
-            continue
-        begin = match.start() + match.group().index(line)
-        kinds = kind[begin : begin + len(line)]
-        earlier = [strip(other) for other in re.split(r"[\n\r]", text[: match.start()])]
-        if line in earlier and not (kinds[0] in (spans.CODE, spans.TEX) and kinds[-1] in (spans.CODE, spans.TEX)):
-            repeated_prose.append(sum(k == spans.PROSE and not is_space(c) for c, k in zip(line, kinds, strict=True)))
+    entries = lines_with_prose(text)
+    again = [entry for k, entry in enumerate(entries) if entry[0] in [earlier for earlier, _, _ in entries[:k]]]
     found = {
         "duplicate_lines": len(repeated_lines),
         "duplicate_line_characters": sum(map(solid, repeated_lines)),
         "duplicate_paragraphs": len(repeated_blocks),
         "duplicate_paragraph_characters": sum(solid(line) for block in repeated_blocks for line in block),
+        "prose_lines": sum(is_prose for _, is_prose, _ in entries),
+        "duplicate_prose_lines": sum(is_prose for _, is_prose, _ in again),
+        "duplicate_prose_line_characters": sum(characters for _, is_prose, characters in again if is_prose),
         "token_characters": sum(map(len, units)),
     }
     found |= {f"top_{n}gram_characters": top_characters(words, n) for n in (2, 3, 4)}
