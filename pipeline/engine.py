@@ -97,7 +97,7 @@ class OnRay:
     `address` joins a cluster; else Ray is started here with `cpus` cores and no dashboard.
     """
 
-    def __init__(self, cpus: int | None = None, address: str | None = None, dashboard: bool = False, stall_seconds: float = 1800) -> None:
+    def __init__(self, cpus: int | None = None, address: str | None = None, dashboard: bool = False, stall_seconds: float = 6 * 3600) -> None:
         for name, value in {**WORKER_ENVIRONMENT, "RAY_AUTH_MODE": "token"}.items():  # token: Ray's own default, said so that it does not warn of it
             os.environ.setdefault(name, value)
         import ray
@@ -115,7 +115,7 @@ class OnRay:
             self.limit = cpus or os.cpu_count() or 1
             folder = "/tmp" if os.path.isdir("/tmp") else tempfile.gettempdir()  # short: socket paths are limited to 107 bytes
             sweep(folder)
-            self.temporary = tempfile.mkdtemp(prefix="sky-", dir=folder)
+            self.temporary = tempfile.mkdtemp(prefix="skypile-ray-", dir=folder)
             self._lock.enter_context(Store(self.temporary).lock())
             try:
                 ray.init(
@@ -190,8 +190,8 @@ class OnRay:
                         else:
                             outcome.crashed.append(i)
                         continue
-                    except ray.exceptions.LocalRayletDiedError as error:
-                        raise TaskFailed(f"Ray itself stopped ({error}). What was finished is kept: run again. If memory ran out, use fewer --cpus.") from error
+                    except ray.exceptions.LocalRayletDiedError as died:
+                        raise TaskFailed(f"Ray itself stopped ({died}). What was finished is kept: run again. If memory ran out, use fewer --cpus.") from died
                     except ray.exceptions.RayTaskError as wrapped:
                         error = wrapped.cause if isinstance(wrapped.cause, Exception) else wrapped
                         if actor is not None:
@@ -243,7 +243,7 @@ class OnRay:
 
 def sweep(folder: str) -> None:
     """Remove what drivers that were killed left of their Ray (logs, sockets)."""
-    for name in glob.glob(f"{folder}/sky-*"):
+    for name in glob.glob(f"{folder}/skypile-ray-*"):
         with contextlib.suppress(OSError, PipelineError):
             if time.time() - os.stat(name).st_mtime > 60:  # a younger one may be about to be locked
                 with Store(name).lock():

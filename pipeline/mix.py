@@ -5,12 +5,14 @@ first that does not fit what remains. Found in two passes: mergeable histograms 
 budget ends, then only that bin's documents are looked at one by one. Nothing depends on units, workers or order.
 """
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import xxhash
 
 from pipeline.errors import PlanError
 from pipeline.rounds import VERDICT, Context, Phase, Round, chance
@@ -68,7 +70,9 @@ def budgets(bins: pa.Table, wanted: Mapping[str, float], binding: set[str]) -> p
         mine = bins.filter(pc.equal(bins.column("slice"), name))
         sizes, numbers = mine.column("size").to_numpy(), mine.column("bin").to_numpy()
         available = int(sizes.sum())
-        full = int((budget * (1 + 1e-12)) // available) if available else 0  # a budget of exactly n passes is n, whatever the rounding
+        full = (
+            int((budget * (1 + 1e-12)) // available) if available else 1
+        )  # empty texts cost nothing; a budget of exactly n passes is n, whatever the rounding
         left = max(0.0, budget - full * available)
         before = np.concatenate([[0], np.cumsum(sizes)])
         i = int(np.searchsorted(before, left, side="right")) - 1  # the first bin that does not fit as a whole
@@ -177,8 +181,11 @@ def _held(rows: pa.Table, context: Context) -> pa.Table:
 
 
 def _is_held(documents: pa.Table, held: pa.Table, seed: int) -> np.ndarray:
+    thresholds = held.column("below").to_numpy()
     place = pc.fill_null(pc.index_in(documents.column("domain"), held.column("slice").combine_chunks()), -1).to_numpy()
-    below = np.append(held.column("below").to_numpy(), np.uint64(0))[place]
+    below = np.append(thresholds, np.uint64(0))[place]
+    # A cluster may hold documents of several domains; where one is held out, all are.
+    below[pc.is_valid(documents.column("cluster")).to_numpy(zero_copy_only=False) & (place >= 0)] = thresholds.max(initial=0)
     return _cluster_hash(documents, seed) < below
 
 
@@ -238,7 +245,9 @@ def _beyond(hashes: np.ndarray, slices: pa.ChunkedArray, cuts: pa.Table) -> tupl
         name: (((bin_ << 48) + (1 << 47)) if cut is None else cut) / 2**64
         for name, bin_, cut in zip(*(cuts.column(c).to_pylist() for c in ("slice", "bin", "cut")), strict=True)
     }
-    return [f"draw < {share[s]:.9f}" if s in share else "mix_share > 0" for s in slices.to_pylist()], hashes / 2.0**64
+    names = slices.to_pylist()
+    reasons = [f"draw < {share[s]:.9f}" if s in share else "mix_share > 0" for s in names]
+    return reasons, np.where([s in share for s in names], hashes / 2.0**64, 0.0)
 
 
 def _mix_verdicts(documents: pa.Table, context: Context) -> pa.Table:
@@ -293,7 +302,7 @@ def caps_to_budgets(available: Mapping[str, int], cap: Mapping[str, float]) -> d
     capped: set[str] = set()
     while True:
         free = sum(size for name, size in available.items() if name not in capped)
-        room = 1 - sum(limit[name] for name in capped)
+        room = 1 - math.fsum(limit[name] for name in capped)  # exact in any order
         if free == 0 or room <= 0:
             total = min((available[n] / limit[n] for n in capped if limit[n]), default=0.0)
             return {name: min(available[name], limit[name] * total) for name in available}
@@ -307,7 +316,9 @@ def caps_to_budgets(available: Mapping[str, int], cap: Mapping[str, float]) -> d
 def _slice(documents: pa.Table, context: Context) -> tuple[pa.Table, pa.ChunkedArray, np.ndarray]:
     stage = context.settings
     mine = documents.filter(pa.array(stage.mask(documents)))
-    return mine, pc.fill_null(mine.column(stage.by), "none"), chance(context.seed, mine.column("id"))
+    # A draw of its own for every stage: were it the mix's, the mix would take first what was kept here, and undo the caps.
+    salt = xxhash.xxh3_64_intdigest(stage.name.encode())
+    return mine, pc.fill_null(mine.column(stage.by), "none"), chance(context.seed ^ salt, mine.column("id"))
 
 
 def _bytes(documents: pa.Table) -> np.ndarray:

@@ -8,6 +8,7 @@ this", and a moved bound, a replaced file or another model redoes what it touche
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
@@ -78,7 +79,13 @@ class Plan:
     @property
     def release_print(self) -> str:
         """What the release is made of: all steps and all inputs, however these were cut into units."""
-        inputs = sorted({fingerprint([u.source, f.path, f.size, f.etag]) for u in self.units for f in u.files})
+        inputs = sorted(
+            {
+                fingerprint([u.source, f.path, f.size, f.etag, *([f.folder] if self.sources[u.source].reader == "code" else [])])
+                for u in self.units
+                for f in u.files
+            }
+        )
         quarantine = sorted({(u.source, *place) for u, places in zip(self.units, self.quarantine, strict=True) for place in places})
         return fingerprint([[s.identity for s in self.steps], {n: _declared(s) for n, s in self.sources.items()}, inputs, quarantine])
 
@@ -262,7 +269,16 @@ def _steps(recipe: Recipe, units: list[Unit], sources: Mapping[str, Source], qua
         steps.append(_printed(step, list(steps[0].prints) if step.kind == "language" else state))
         state = [fingerprint([a, b]) for a, b in zip(state, steps[-1].prints, strict=True)]
     tokenizer = open_model(f"bundled:{recipe.mix.tokenizer}" if "/" not in recipe.mix.tokenizer else recipe.mix.tokenizer)
-    steps.append(_printed(Step("tokens", "count tokens", identity={"tokenizer": tokenizer.sha256, "format": FORMAT}), state))
+    steps.append(
+        _printed(
+            Step(
+                "tokens",
+                "count tokens",
+                identity={"tokenizer": tokenizer.sha256, "engines": {n: version(n) for n in ("gigatoken", "tokenizers")}, "format": FORMAT},
+            ),
+            state,
+        )
+    )
     state = [fingerprint([a, b]) for a, b in zip(state, steps[-1].prints, strict=True)]
     plain = recipe.dump()
     mix = {"mix": plain["mix"], "seed": recipe.seed, "validation": [recipe.release.validation, recipe.release.validation_documents], "format": FORMAT}
@@ -293,8 +309,24 @@ def _text_step(recipe: Recipe, units: list[Unit], sources: Mapping[str, Source],
     for unit, skipped in zip(units, quarantine, strict=True):
         source = sources[unit.source]
         mine = [s.identity() for s in stages if s.where is None or unit.source in (s.where.source or (unit.source,))]
-        prints.append(fingerprint({"source": _declared(source), "unit": unit.identity(), "stages": mine, "quarantine": sorted(skipped), "format": FORMAT}))
+        prints.append(
+            fingerprint(
+                {
+                    "source": _declared(source),
+                    "unit": unit.identity(),
+                    "folders": _folders(source, unit),
+                    "stages": mine,
+                    "quarantine": sorted(skipped),
+                    "format": FORMAT,
+                }
+            )
+        )
     return Step("text", "text", stages, (), tuple(prints), identity={"stages": [s.identity() for s in stages]})
+
+
+def _folders(source: Source, unit: Unit) -> list[str]:
+    """Names of folders that enter ids: of code trees, where they stand for the repository."""
+    return sorted({f.folder for f in unit.files}) if source.reader == "code" else []
 
 
 def _declared(source: Source) -> dict[str, Any]:

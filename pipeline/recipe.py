@@ -15,7 +15,7 @@ from pydantic import BeforeValidator, Field, PositiveFloat, PositiveInt, Validat
 
 from pipeline.errors import RecipeError
 from pipeline.measures import MEASURES
-from pipeline.stages import STAGES, Deduplicate, Filter, For, Language, Names, Settings, Stage, known_columns, label
+from pipeline.stages import STAGES, TEXT_COLUMNS, Deduplicate, Filter, For, Language, Names, Settings, Stage, known_columns, label
 
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "B": 10**9, "T": 10**12}
 
@@ -350,11 +350,13 @@ def _check_whole(recipe: Recipe, fault: Any) -> None:
                 raise fault((*path, "for"), f"`{stage.stage}` runs before domains are known; only `source` can be named here")
         else:
             judged = True
+        if isinstance(stage, Language) and any(isinstance(s, Language) for s in recipe.stages[:i]):
+            raise fault(path, "there is a `language` stage already; one identifies all documents that it is meant for, so widen its `for:`")
         if isinstance(stage, Filter):
             for column in stage.bounds:
                 _check_column(stage, column, (*path, "bounds", column), added, fault)
         if stage.adds:
-            added.update(dict.fromkeys(stage.adds, i))
+            added.update(dict.fromkeys(set(stage.adds) - TEXT_COLUMNS, i))
     for name, source in recipe.sources.items():
         if source.reader == "warc" and not any(s.stage == "extract" and (s.where is None or name in (s.where.source or (name,))) for s in recipe.stages):
             raise fault(
@@ -363,9 +365,11 @@ def _check_whole(recipe: Recipe, fault: Any) -> None:
             )
         if source.domain is None and "domain" not in source.columns and not any(isinstance(s, Language) for s in recipe.stages):
             raise fault(("sources", name), "its domain is not known: declare `domain:`, map a column to it, or add a `language` stage")
-    if not any(isinstance(s, Deduplicate) and s.by == "id" for s in recipe.stages):
+    rounds = [(i, s) for i, s in enumerate(recipe.stages) if s.scope == "round"]
+    if not rounds or not (isinstance(rounds[0][1], Deduplicate) and rounds[0][1].by == "id" and rounds[0][1].where is None):
+        where = ("stages", rounds[0][0]) if rounds else ("stages",)
         raise fault(
-            ("stages",), "rows of a release are unique, so a `- deduplicate: {by: id}` must be among the stages (first among those that compare documents)"
+            where, "rows of a release are unique, so `- deduplicate: {by: id}`, for all documents, must be the first of the stages that compare documents"
         )
 
 

@@ -25,12 +25,11 @@ from pipeline.mix import downsample_round, mix_round
 from pipeline.planning import Artefacts, Plan, Step, plan, quarantine_key, read_quarantine, release_fingerprint
 from pipeline.quarantine import find_crashing
 from pipeline.recipe import Recipe
-from pipeline.rounds import Context, Round, partition_of, partitions_for, split
-from pipeline.schema import LEDGER
+from pipeline.rounds import Context, Round, partition_of, partitions_for
+from pipeline.schema import LEDGER, check_conservation
 from pipeline.shards import Release, Slice, open_release
 from pipeline.stages import Deduplicate, label
-from pipeline.store import Store
-
+from pipeline.store import Store, fingerprint
 
 _UNEXPLAINED = 3
 
@@ -72,6 +71,7 @@ def run(
                 todo = plan(recipe, work, group_bytes=group_bytes, split_bytes=split_bytes)
                 _check_release(todo)
                 if todo.step_done(len(todo.steps) - 1):
+                    store.remove(_building(todo))  # where a kill came right after the release was done
                     return open_release(store.at(f"releases/{todo.release_name}"))
                 engine = engine or open_engine(here=here, cpus=cpus, address=address, dashboard=dashboard)
                 run_ = _Run(todo, engine, progress, unexplained=unexplained)
@@ -81,6 +81,11 @@ def run(
         finally:
             if engine is not None:
                 engine.close()
+
+
+def _building(todo: Plan) -> str:
+    """The folder in which a release is made before it gets its name."""
+    return f"releases/.tmp-{todo.steps[-1].print}"
 
 
 def _check_release(todo: Plan) -> None:
@@ -180,6 +185,9 @@ class _Run:
             return (self.store, name, before, step.measures)
         if step.kind == "filter":
             return (self.store, name, before, step.stages)
+        if step.kind == "tokens":
+            known = fingerprint([step.identity, self.plan.steps[0].prints[u]])
+            return (self.store, name, before, f"tokens-known/{known[:2]}/{known}.arrow")
         return (self.store, name, before)
 
     def _stop_on(self, errors: Sequence[Exception]) -> None:
@@ -222,6 +230,7 @@ class _Run:
         step = self.plan.steps[s]
         done = f"rounds/{step.print}.json"
         if self.store.exists(done):
+            self.store.remove(f"rounds/{step.print}")  # where a kill came between the last two lines below
             return
         settings: Any = step.stages[0] if step.stages else self.plan.recipe
         kind = _round_of(step, settings)
@@ -289,7 +298,7 @@ class _Run:
         n = len(plan_.units)
         stages = [label(st) for step in plan_.steps for st in step.stages if step.kind in ("filter", "round")] + ["mix"]
         before = [plan_.artefacts(u, s) for u in range(n)]
-        name, building = "release", f"releases/.tmp-{plan_.steps[s].print}"
+        name, building = "release", _building(plan_)
         self.progress.begin(name, 4)
         accounts = self._once(account_unit, [(store, before[u], stages) for u in range(n)], [f"{building}/accounts/{u:06d}" for u in range(n)])
         self.progress.advance(name, {})
@@ -299,11 +308,14 @@ class _Run:
                 sizes[part, domain] = sizes.get((part, domain), 0) + size
         slices = shards.layout(sizes, recipe.release.shard_size, recipe.release.row_group_size)
         buckets = sum(sl.buckets for sl in slices)
-        ledger_parts = max(1, -(-sum(sum(d[3] for d in a["dropped"]) + a["unreadable"] for a in accounts) // 2_000_000))
+        ledger_parts = max(1, -(-sum(sum(d[3] for d in a["dropped"]) + a["unreadable"] for a in accounts) // 500_000))
         documents = tasks.Exchange(f"{building}/scatter", n, buckets)
         ledger = tasks.Exchange(f"{building}/ledger-rows", n, ledger_parts)
         jobs: list[tuple[Any, ...]] = [(store, documents, ledger, u, before[u], recipe.seed, slices, plan_.units[u].source) for u in range(n)]
-        self._once(scatter_unit, jobs, [documents.file(u) for u in range(n)])
+        scattered = self._once(scatter_unit, jobs, [documents.file(u) for u in range(n)])
+        for u, (sent, account) in enumerate(zip(scattered, accounts, strict=True)):
+            given = sum(r[2] for r in account["read"])
+            check_conservation(given + account["unreadable"], sent["documents"], sent["dropped"], f"unit {u} of the release")
         self.progress.advance(name, {})
         out = f"{building}/out"
         jobs = [(store, documents, out, sl, shard, recipe.release.row_group_size) for sl in slices for shard in range(sl.shards)]
@@ -312,6 +324,8 @@ class _Run:
             write_ledger, [(store, ledger, out, p) for p in range(ledger_parts)], [f"{building}/written/ledger-{p:05d}" for p in range(ledger_parts)]
         )
         written = {str(r.pop("file")): r for r in files}
+        check_conservation(sum(s["documents"] for s in scattered), sum(r["rows"] for f, r in written.items() if not f.startswith("ledger/")), 0, "shards")
+        check_conservation(sum(s["dropped"] for s in scattered), sum(r["rows"] for f, r in written.items() if f.startswith("ledger/")), 0, "ledger")
         self.progress.advance(name, {})
         self._finish(out, written, accounts, stages)
         final = f"releases/{plan_.release_name}"
@@ -436,16 +450,21 @@ def scatter_unit(
 ) -> dict[str, Any]:
     """One unit's documents by bucket, and its ledger rows by file."""
     view = tasks.View(store, artefacts)
-    placed = [shards.place(batch, seed, slices) for batch in view.survivors([*shards.RELEASE.names, "split"])]
-    rows = pa.concat_tables([p[0] for p in placed]) if placed else shards.SCATTERED.empty_table()
-    store.write_parts(documents.file(task), shards.SCATTERED, split(rows, np.concatenate([np.empty(0, np.int64), *(p[1] for p in placed)]), documents.parts))
+    placed = (shards.place(batch, seed, slices) for batch in view.survivors([*shards.RELEASE.names, "split"]))
+    rows = documents.write(store, task, shards.SCATTERED, placed, lambda table: shards.bucket_of(table, slices))
     who = view.columns(["id", "url", "source", "domain", "file", "offset"])
     gone = [ledger_rows(who, store.read_table(name)) for name in artefacts.drops]
     gone.append(unreadable_rows(store.read_table(artefacts.text.removesuffix(".arrow") + ".unreadable.arrow"), source))
-    out = pa.concat_tables(gone)
-    keys = np.fromiter((xxhash.xxh3_64_intdigest(f.encode()) for f in out.column("file").to_pylist()), np.uint64, out.num_rows)
-    store.write_parts(ledger.file(task), LEDGER, split(out, partition_of(keys, ledger.parts), ledger.parts))
-    return {"documents": rows.num_rows, "dropped": out.num_rows}
+
+    def part_of(out: pa.Table) -> np.ndarray:
+        keys = (
+            xxhash.xxh3_64_intdigest(f"{file}\0{offset}".encode())
+            for file, offset in zip(*(out.column(c).to_pylist() for c in ("file", "offset")), strict=True)
+        )
+        return partition_of(np.fromiter(keys, np.uint64, out.num_rows), ledger.parts)
+
+    dropped = ledger.write(store, task, LEDGER, gone, part_of)
+    return {"documents": rows, "dropped": dropped}
 
 
 def write_shard(store: Store, given: tasks.Exchange, out: str, slice_: Slice, shard: int, row_group_size: int) -> dict[str, Any]:

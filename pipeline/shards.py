@@ -13,7 +13,7 @@ buckets. Their numbers follow from the documents alone. No clock, host, path or 
 
 import hashlib
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -48,7 +48,7 @@ RELEASE = pa.schema(
         pa.field("repeats", pa.int64(), nullable=False),
     ]
 )
-SCATTERED = pa.schema([*RELEASE, pa.field("hash", pa.uint64(), nullable=False)])
+SCATTERED = pa.schema([*RELEASE, pa.field("hash", pa.uint64(), nullable=False), pa.field("slice", pa.int32(), nullable=False)])
 _SALT = 0x51AFF1E  # the shuffle is independent of the draw that chose the documents
 
 
@@ -83,16 +83,23 @@ def layout(sizes: Mapping[tuple[str, str], int], shard_size: int, row_group_size
     return slices
 
 
-def place(documents: pa.Table, seed: int, slices: Iterable[Slice]) -> tuple[pa.Table, np.ndarray]:
-    """Documents as rows of the release, and the bucket of each. `documents` has `split` and RELEASE's columns."""
-    hashes = chance(seed ^ _SALT, documents.column("id"))
-    bucket = np.full(documents.num_rows, -1, np.int64)
-    for s in slices:
+def place(documents: pa.Table, seed: int, slices: Iterable[Slice]) -> pa.Table:
+    """Documents as rows of the release, each with its place (`hash`) and its slice's number. `documents` has `split` and RELEASE's columns."""
+    number = np.full(documents.num_rows, -1, np.int64)
+    for i, s in enumerate(slices):
         mine = pc.and_(pc.equal(documents.column("split"), s.split), pc.equal(documents.column("domain"), s.domain)).to_numpy(zero_copy_only=False)
-        bucket[mine] = s.first_bucket + ((hashes[mine] >> np.uint64(32)) * np.uint64(s.buckets) >> np.uint64(32)).astype(np.int64)
-    if (bucket < 0).any():
+        number[mine] = i
+    if (number < 0).any():
         raise StoreError("A document belongs to no shard: its domain was not counted. This is a bug; please report it.")
-    return documents.select(RELEASE.names).append_column("hash", pa.array(hashes)).cast(SCATTERED), bucket
+    rows = documents.select(RELEASE.names).append_column("hash", pa.array(chance(seed ^ _SALT, documents.column("id"))))
+    return rows.append_column("slice", pa.array(number, pa.int32())).cast(SCATTERED)
+
+
+def bucket_of(rows: pa.Table, slices: Sequence[Slice]) -> np.ndarray:
+    """The bucket of each placed row: a range of the hash within its slice. (rows,) int64"""
+    first, count = (np.array([getattr(s, name) for s in slices], np.uint64) for name in ("first_bucket", "buckets"))
+    number = rows.column("slice").to_numpy()
+    return (first[number] + ((rows.column("hash").to_numpy() >> np.uint64(32)) * count[number] >> np.uint64(32))).astype(np.int64)
 
 
 def write_shard(store: Store, name: str, buckets: Iterable[pa.Table], row_group_size: int) -> dict[str, Any]:

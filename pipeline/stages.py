@@ -4,6 +4,7 @@ A stage is frozen settings. It declares its scope: `text` (rewrites a record's t
 (judges a row by itself) or `round` (judges rows by other rows). How units, rounds and files are driven is not its business.
 """
 
+import sys
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal, Self
 
@@ -131,6 +132,7 @@ class Language(Stage):
 
     stage = "language"
     scope = "columns"
+    version = 2
     adds = ("language", "language_score", "script", "p_en", "p_zh", "p_en_or_zh")
     model: str = "lid176"
     domains: tuple[Literal["en", "zh"], ...] = Field(("en", "zh"), strict=False)
@@ -223,7 +225,8 @@ class Deduplicate(Stage):
             from pipeline.kernels import fold, shingles
 
             return {"shingles": str(shingles.VERSION), "fold": str(fold.VERSION)}
-        return {}
+        # urlsplit has changed with Python's minor versions.
+        return {"python": f"{sys.version_info.major}.{sys.version_info.minor}"} if self.by == "url" else {}
 
 
 class Downsample(Stage):
@@ -234,6 +237,7 @@ class Downsample(Stage):
 
     stage = "downsample"
     scope = "round"
+    version = 2
     where: For = Field(alias="for")
     by: Literal["programming_language", "subdomain", "source", "licence"]
     cap: dict[str, Share] = Field(min_length=1)
@@ -259,9 +263,12 @@ STAGES: dict[str, type[Stage]] = {
 ADDED: Mapping[str, tuple[str, ...]] = {name: stage.adds for name, stage in STAGES.items() if stage.adds}
 
 
+TEXT_COLUMNS = {"language", "script"}
+
+
 def known_columns() -> set[str]:
     """Every name that a bound may use in some recipe."""
-    return set(MEASURES).union(*ADDED.values())
+    return set(MEASURES).union(*ADDED.values()) - TEXT_COLUMNS
 
 
 def label(stage: Stage) -> str:

@@ -198,11 +198,12 @@ class Store:
     def write_table(self, name: str, table: pa.Table) -> int:
         return self.write_batches(name, table.schema, [table])
 
-    def write_parts(self, name: str, schema: pa.Schema, parts: Sequence[pa.Table]) -> None:
-        """Write one record batch a partition: partition i is batch i of the file."""
+    def write_parts(self, name: str, schema: pa.Schema, flushes: Iterable[Sequence[pa.Table]]) -> None:
+        """Write partitions, one record batch each, as often as `flushes` yields all of them: of n, partition i is batches i, i + n, … of the file."""
         with self.create(name) as handle, pa.ipc.new_file(handle, schema, options=_IPC) as writer:
-            for part in parts:
-                writer.write_batch(_one_batch(part.select(schema.names).cast(schema)))
+            for parts in flushes:
+                for part in parts:
+                    writer.write_batch(_one_batch(part.select(schema.names).cast(schema)))
 
     @contextlib.contextmanager
     def reader(self, name: str, columns: Sequence[str] | None = None) -> Iterator[pa.ipc.RecordBatchFileReader]:
@@ -236,10 +237,10 @@ class Store:
             table = reader.read_all()
         return table if columns is None else table.select(list(columns))
 
-    def read_part(self, name: str, part: int) -> pa.Table:
-        """Partition `part` of a file that `write_parts` wrote."""
+    def read_part(self, name: str, part: int, parts: int) -> pa.Table:
+        """Partition `part` of `parts` of a file that `write_parts` wrote."""
         with self.reader(name) as reader:
-            return pa.Table.from_batches([reader.get_batch(part)], reader.schema)
+            return pa.Table.from_batches([reader.get_batch(i) for i in range(part, reader.num_record_batches, parts)], reader.schema)
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:

@@ -7,8 +7,8 @@ is whole or absent, and its content depends on its arguments alone.
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -28,6 +28,7 @@ from pipeline.store import Store
 from pipeline.texts import Texts
 
 BATCH_BYTES = 8 << 20  # of text in one batch of an artefact
+FLUSH_BYTES = 64 << 20  # of rows that a task holds before it sends them on
 
 
 # --- reading a unit ------------------------------------------------------------------------------------------------------------
@@ -79,7 +80,7 @@ class View:
                 table = table.take(pa.array(where, mask=where < 0))
             else:
                 table = self.store.read_table(place, mine)
-            arrays.update({n: table.column(n) for n in mine})
+            arrays.update({n: pc.fill_null(table.column(n), "other") if n == "domain" else table.column(n) for n in mine})
         for n in names:
             if n not in arrays:  # a column that no step of this recipe computes (a cluster, where nothing was clustered)
                 arrays[n] = pa.chunked_array([pa.nulls(self.rows, pa.string() if n in ("cluster", "language", "script") else pa.float64())])
@@ -148,15 +149,16 @@ def make_text(
     seen = {"documents": 0, "text_bytes": 0, "html_bytes": 0, "changed": 0}
 
     def documents() -> Iterator[pa.Table]:
-        try:
-            for batch in read(source, unit, quarantine=quarantine):
-                unreadable.extend(batch.unreadable)
-                skipped.update(batch.skipped)
-                yield from rewritten(batch.records, source, stages, seen)
-        except SourceError as error:
-            if not tolerate:
-                raise
-            unreadable.append((unit.files[0].path, 0, f"unreadable: {error}", None))
+        for part in [replace(unit, files=(file,)) for file in unit.files] if tolerate else [unit]:
+            try:
+                for batch in read(source, part, quarantine=quarantine):
+                    unreadable.extend(batch.unreadable)
+                    skipped.update(batch.skipped)
+                    yield from rewritten(batch.records, source, stages, seen)
+            except SourceError:
+                if not tolerate:
+                    raise
+                unreadable.append((part.files[0].path, 0, "unreadable: the file cannot be opened", None))
 
     rows = store.write_batches(name + ".arrow", DOCUMENT, coalesce(documents()))
     check_conservation(seen["documents"], rows, 0, f"text of {unit.files[0].path}")
@@ -233,7 +235,8 @@ class LanguageStep:
         found = self.identify(batch.column("text").filter(pa.array(wanted)))
         place = np.where(wanted, np.cumsum(wanted) - 1, -1)
         found = found.take(pa.array(place, mask=place < 0))
-        return found.select(_LANGUAGE.names[:-1]).append_column("domain", pc.coalesce(declared, self._domain(found))).cast(_LANGUAGE)
+        guessed = pc.if_else(pa.array(wanted), self._domain(found), pa.scalar(None, pa.string()))
+        return found.select(_LANGUAGE.names[:-1]).append_column("domain", pc.coalesce(declared, guessed)).cast(_LANGUAGE)
 
     def _domain(self, found: pa.Table) -> pa.Array:
         share = {"en": found.column("p_en"), "zh": found.column("p_zh")}
@@ -242,7 +245,7 @@ class LanguageStep:
         top = pc.fill_null(found.column("language"), "").to_numpy(zero_copy_only=False)
         score = np.nan_to_num(found.column("language_score").to_numpy())
         best = np.array(self.stage.domains, object)[np.argmax(columns, axis=0)]
-        mine = np.isin(top, self.stage.domains) | (total >= score)
+        mine = (np.isin(top, self.stage.domains) | (total >= score)) & (total > 0)
         return pa.array(np.where(mine, best, "other"), pa.string())
 
 
@@ -299,18 +302,26 @@ class TokenStep:
 
         self.count = TokenCounter(Path(open_model(tokenizer).path))
 
-    def __call__(self, store: Store, name: str, artefacts: Artefacts) -> dict[str, Any]:
+    def __call__(self, store: Store, name: str, artefacts: Artefacts, known: str) -> dict[str, Any]:
+        """Counts of the survivors; those that an earlier run counted under the same tokenizer stand in `known`, and are not counted again."""
         schema = pa.schema([("row", pa.uint32()), ("token_count", pa.int64())])
-        total = {"tokens": 0}
-
-        def tables() -> Iterator[pa.Table]:
-            for batch in View(store, artefacts).survivors(["text"]):
-                counts = self.count(batch.column("text"))
-                total["tokens"] += int(counts.sum())
-                yield pa.table([batch.column("row"), pa.array(counts)], schema=schema)
-
-        rows = store.write_batches(name + ".arrow", schema, tables())
-        return _mark(store, name, rows=rows, **total)
+        view = View(store, artefacts)
+        counts = np.full(view.rows, -1, np.int64)
+        if store.exists(known):
+            before = store.read_table(known)
+            counts[before.column("row").to_numpy()] = before.column("token_count").to_numpy()
+        fresh = view.alive & (counts < 0)
+        if fresh.any():
+            for batch in view.survivors(["text"]):
+                rows = batch.column("row").to_numpy()
+                wanted = fresh[rows]
+                if wanted.any():
+                    counts[rows[wanted]] = self.count(batch.column("text").filter(pa.array(wanted)))
+            every = np.flatnonzero(counts >= 0)
+            store.write_table(known, pa.table([every.astype(np.uint32), counts[every]], schema=schema))
+        rows = np.flatnonzero(view.alive)
+        store.write_table(name + ".arrow", pa.table([rows.astype(np.uint32), counts[rows]], schema=schema))
+        return _mark(store, name, rows=len(rows), tokens=int(counts[rows].sum()))
 
 
 # --- rounds -------------------------------------------------------------------------------------------------------------------
@@ -333,20 +344,28 @@ class Exchange:
 
     def read(self, store: Store, part: int) -> pa.Table:
         if self.own:
-            return store.read_part(self.file(part), 0)
-        return pa.concat_tables([store.read_part(self.file(t), part) for t in range(self.tasks)]).combine_chunks()
+            return store.read_part(self.file(part), 0, 1)
+        return pa.concat_tables([store.read_part(self.file(t), part, self.parts) for t in range(self.tasks)]).combine_chunks()
+
+    def write(self, store: Store, task: int, schema: pa.Schema, tables: Iterable[pa.Table], part_of: Callable[[pa.Table], np.ndarray]) -> int:
+        """Write what a task sends on, cut by `part_of` (a partition number per row). Memory: some 64 MB, whatever comes. Returns the rows."""
+        rows = 0
+
+        def flushes() -> Iterator[list[pa.Table]]:
+            nonlocal rows
+            for table in coalesce(iter(tables), FLUSH_BYTES):
+                rows += table.num_rows
+                yield split(table, part_of(table), self.parts) if self.parts > 1 else [table]
+
+        store.write_parts(self.file(task), schema, flushes())
+        return rows
 
 
-def _send(store: Store, out: Exchange, task: int, phase: Phase, rows: pa.Table) -> dict[str, Any]:
-    rows = rows.cast(phase.schema)
-    if phase.to == "keys":
-        parts = split(rows, partition_of(rows.column("key").to_numpy(), out.parts), out.parts)
-    elif phase.to == "units":
-        parts = split(rows, rows.column("unit").to_numpy().astype(np.int64), out.parts)
-    else:
-        parts = [rows]
-    store.write_parts(out.file(task), phase.schema, parts)
-    return {"rows": rows.num_rows}
+def _send(store: Store, out: Exchange, task: int, phase: Phase, tables: Iterable[pa.Table]) -> dict[str, Any]:
+    def part_of(rows: pa.Table) -> np.ndarray:
+        return partition_of(rows.column("key").to_numpy(), out.parts) if phase.to == "keys" else rows.column("unit").to_numpy().astype(np.int64)
+
+    return {"rows": out.write(store, task, phase.schema, (t.cast(phase.schema) for t in tables), part_of)}
 
 
 def run_over_unit(store: Store, out: Exchange, task: int, phase: Phase, artefacts: Artefacts, context: Context, given: Exchange | None) -> dict[str, Any]:
@@ -354,14 +373,13 @@ def run_over_unit(store: Store, out: Exchange, task: int, phase: Phase, artefact
     if given is not None:
         context = Context(context.settings, context.seed, given.read(store, task), context.decisions)
         if context.previous is not None and context.previous.num_rows == 0:
-            return _send(store, out, task, phase, phase.schema.empty_table())
-    tables = [phase.run(batch, context).cast(phase.schema) for batch in View(store, artefacts).survivors(phase.needs)]
-    return _send(store, out, task, phase, pa.concat_tables(tables) if tables else phase.schema.empty_table())
+            return _send(store, out, task, phase, [])
+    return _send(store, out, task, phase, (phase.run(batch, context) for batch in View(store, artefacts).survivors(phase.needs)))
 
 
 def run_over_part(store: Store, out: Exchange, task: int, phase: Phase, context: Context, given: Exchange) -> dict[str, Any]:
     """A 'keys' or 'all' phase on one partition."""
-    return _send(store, out, task, phase, phase.run(given.read(store, task), context))
+    return _send(store, out, task, phase, [phase.run(given.read(store, task), context)])
 
 
 def collect(store: Store, name: str, stage: str, given: Exchange, artefacts: Artefacts, columns: Sequence[str]) -> dict[str, Any]:

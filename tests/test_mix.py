@@ -154,7 +154,9 @@ def test_downsample_caps_a_language_and_says_why() -> None:
             "row": pa.array(range(2000), pa.uint32()),
         }
     )
-    stage = SimpleNamespace(by="programming_language", cap={"JSON": 0.05}, mask=lambda t: np.ones(t.num_rows, bool), reads=lambda: ("programming_language",))
+    stage = SimpleNamespace(
+        name="downsample", by="programming_language", cap={"JSON": 0.05}, mask=lambda t: np.ones(t.num_rows, bool), reads=lambda: ("programming_language",)
+    )
     dropped = carry_out(downsample_round(stage), [table], Context(stage, 5))[0]
     assert set(dropped.column("reason").to_pylist()) and all(r.startswith("draw < ") for r in dropped.column("reason").to_pylist())
     gone = set(dropped.column("row").to_pylist())
@@ -163,3 +165,37 @@ def test_downsample_caps_a_language_and_says_why() -> None:
         for name in ("Python", "JSON")
     }
     assert 0.045 < size["JSON"] / sum(size.values()) <= 0.05
+
+
+def test_caps_survive_the_mix() -> None:
+    """Downsample and mix draw apart: were the draw the same, the mix would take first what the cap had kept."""
+    rng = np.random.default_rng(2)
+    languages = [str(x) for x in rng.choice(["Python", "JSON"], 4000, p=[0.5, 0.5])]
+    ids = [f"d{i}" for i in range(4000)]
+    table = pa.table(
+        {
+            "id": ids,
+            "programming_language": languages,
+            "text": ["x" * 100] * 4000,
+            "unit": pa.array([0] * 4000, pa.uint32()),
+            "row": pa.array(range(4000), pa.uint32()),
+        }
+    )
+    stage = SimpleNamespace(
+        name="downsample", by="programming_language", cap={"JSON": 0.05}, mask=lambda t: np.ones(t.num_rows, bool), reads=lambda: ("programming_language",)
+    )
+    gone = set(carry_out(downsample_round(stage), [table], Context(stage, 5))[0].column("row").to_pylist())
+    kept = [i for i in range(4000) if i not in gone]
+    rows = [("code", 100, ids[i]) for i in kept] + [("en", 100, f"e{i}") for i in range(300)]
+    verdicts = carry_out(mix_round(), [documents(rows)], Context(recipe({"code": 0.5, "en": 0.5}, {}), 5))[0]
+    used = [languages[i] for i, r in zip(kept, verdicts.column("repeats").to_pylist(), strict=False) if r]
+    assert len(used) == 300 and used.count("JSON") / len(used) < 0.12
+
+
+def test_validation_by_cluster_holds_across_domains() -> None:
+    rows = [("zh", 100, f"z{i}") for i in range(300)] + [("en", 100, f"e{i}") for i in range(3000)]
+    clusters = [f"c{i}" for i in range(300)] + [f"c{i}" if i < 300 else None for i in range(3000)]
+    split = carry_out(mix_round(), [documents(rows, clusters)], Context(recipe({"en": 0.5, "zh": 0.5}, {}, validation=0.001), 3))[0].column("split").to_pylist()  # type: ignore[arg-type]
+    held = {c for c, s in zip(clusters, split, strict=True) if s == "validation" and c}
+    trained = {c for c, s in zip(clusters, split, strict=True) if s == "train" and c}
+    assert held and not held & trained

@@ -106,7 +106,7 @@ FAULTS = {
     "two filters of one name": ("name: length", "name: language", "16: stages[3].filter: the name 'language' is taken", ["another name"]),
     "text rewritten after judging": ("  - deduplicate: {by: id}", "  - deduplicate: {by: id}\n  - normalize: {unicode: NFC}", "21: stages[5].normalize: `normalize` rewrites text", ["move it up"]),
     "HTML that nobody extracts": ("  - extract: {for: {source: web}, main_content: true}\n", "", "5: sources.web: its records are HTML, and no `extract` stage", ["add `- extract"]),
-    "rows that may not be unique": ("  - deduplicate: {by: id}\n", "", "12: stages: rows of a release are unique", ["deduplicate: {by: id}"]),
+    "rows that may not be unique": ("  - deduplicate: {by: id}\n", "", "20: stages[4]: rows of a release are unique", ["deduplicate: {by: id}"]),
     "a setting of another method": ("{by: id}", "{by: id, bands: 16}", "20: stages[4].deduplicate", ["bands is a setting of `by: minhash`", "Remove it"]),
     "more bands than a signature has": ("threshold: 0.8}", "bands: 20, rows: 7}", "21: stages[5].deduplicate: bands x rows is 140, but a signature has 112", []),
     "an unknown column of a document": ("    domain: en\n", "    domain: en\n    columns: {txt: body}\n", "12: sources.posts.columns: 'txt' is not a column of a document", ["did you mean 'text'?"]),

@@ -47,8 +47,8 @@ def test_what_is_written_is_read_back(store: Store) -> None:
 
 def test_parts_are_read_one_at_a_time(store: Store) -> None:
     parts = [TABLE.slice(0, 10), TABLE.slice(0, 0), TABLE.slice(10)]
-    store.write_parts("p.arrow", TABLE.schema, parts)
-    assert [store.read_part("p.arrow", i) for i in range(3)] == parts
+    store.write_parts("p.arrow", TABLE.schema, [parts, parts[::-1]])
+    assert [store.read_part("p.arrow", i, 3) for i in range(3)] == [pa.concat_tables([a, b]) for a, b in zip(parts, parts[::-1], strict=True)]
 
 
 def test_removing_and_renaming(store: Store) -> None:
@@ -141,7 +141,7 @@ def assert_full_disk_is_told(store: Store, folder: Path) -> None:
     for write in (
         lambda: store.write_bytes("big", noise),
         lambda: store.write_table("big", table),
-        lambda: store.write_parts("big", table.schema, [table, table]),
+        lambda: store.write_parts("big", table.schema, [[table, table]]),
     ):
         with pytest.raises(StoreError, match=r"The disk is full: .*/big could not be written\. What was finished is kept: free some space"):
             write()

@@ -78,6 +78,7 @@ def _by_key(documents: pa.Table, context: Context) -> pa.Table:
         contents = zip(
             documents.column("text").to_pylist(),
             documents.column("url").to_pylist(),
+            documents.column("source").to_pylist(),
             documents.column("file").to_pylist(),
             documents.column("offset").to_pylist(),
             strict=True,

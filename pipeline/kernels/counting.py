@@ -173,7 +173,7 @@ _READ_MORE_TAIL = np.array(sorted(ord(c) for c in READ_MORE_TAIL), np.uint32)
 
 _N_LOG_N = np.append(0.0, np.arange(1, 1024) * np.log(np.arange(1, 1024)))
 _BULLETS = np.array(sorted(ord(c) for c in tables.BULLETS), np.uint32)
-_LOREM, _LOREM_SKIP = raw.phrase("lorem ipsum")
+_LOREM = raw.phrase("lorem ipsum")
 
 # Stop words, found by one multiplication: the table holds each word's bytes where a multiplier, sought once, puts them apart.
 _STOP_KEYS = np.zeros(64, np.uint64)
@@ -568,10 +568,10 @@ def count_text(data: np.ndarray, start: int, stop: int, table: np.ndarray, b: Bu
             out[N_URL] += raw.bit_count(raw.match_64(b.kind, np.uint64(block), _ALL_8, np.uint8(URL)))
             out[N_CODE] += raw.bit_count(raw.match_64(b.kind, np.uint64(block), _ALL_8, np.uint8(CODE)))
             out[N_TEX] += raw.bit_count(raw.match_64(b.kind, np.uint64(block), _ALL_8, np.uint8(TEX)))
-    found = raw.find(data, start, stop, _LOREM, _LOREM_SKIP)
+    found = raw.find(data, start, stop, _LOREM)
     while found >= 0:
         out[N_LOREM] += 1
-        found = raw.find(data, found + _LOREM.size, stop, _LOREM, _LOREM_SKIP)
+        found = raw.find(data, found + _LOREM.size, stop, _LOREM)
     return n, specials, words, entropy
 
 

@@ -34,6 +34,7 @@ GENERATED = (
 )
 GENERATED_LINES = 5
 
+_ALL_8, _LF, _CR = np.uint8(0xFF), np.uint8(10), np.uint8(13)
 _BASE64, _HEXADECIMAL, _ESCAPES = 1, 2, 4  # which runs a byte may stand in
 _SHORTEST_BASE64, _SHORTEST_HEXADECIMAL, _SHORTEST_ESCAPES = 64, 23, 48
 _BYTE = np.zeros(256, np.uint8)
@@ -44,7 +45,7 @@ _BYTE[[ord(c) for c in "0123456789abcdefABCDEFu\\"]] |= _ESCAPES
 _HEX = np.zeros(128, np.bool_)
 _HEX[[ord(c) for c in "0123456789abcdefABCDEF"]] = True
 
-_GENERATED, _GENERATED_SKIP = raw.phrase("generated")  # all phrases hold it
+_GENERATED = raw.phrase("generated")  # all phrases hold it
 _PHRASES = np.zeros((len(GENERATED), max(len(p) for p in GENERATED)), np.uint8)
 _PHRASE_SIZE = np.array([len(p) for p in GENERATED], np.int64)
 _PHRASE_LEAD = np.array([p.index("generated") for p in GENERATED], np.int64)
@@ -122,13 +123,18 @@ def _says_generated(data: np.ndarray, start: int, stop: int) -> bool:
     lines = 0
     k = start
     while k < stop:
+        if k + 64 <= data.size:  # to the next break, if one is near
+            bits = raw.match_64(data, np.uint64(k), _ALL_8, _LF) | raw.match_64(data, np.uint64(k), _ALL_8, _CR)
+            k += np.int64(raw.lowest_bit(bits)) if bits else 64
+            if k >= stop or not bits:
+                continue
         if data[k] == 10 or (data[k] == 13 and not (k + 1 < stop and data[k + 1] == 10)):
             lines += 1
             if lines == GENERATED_LINES:
                 break
         k += 1
-    stop = k
-    found = raw.find(data, start, stop, _GENERATED, _GENERATED_SKIP)
+    stop = min(k, stop)
+    found = raw.find(data, start, stop, _GENERATED)
     while found >= 0:
         for row in range(_PHRASES.shape[0]):
             a = found - _PHRASE_LEAD[row]
@@ -144,7 +150,7 @@ def _says_generated(data: np.ndarray, start: int, stop: int) -> bool:
                 j += 1
             if j == _PHRASE_SIZE[row]:
                 return True
-        found = raw.find(data, found + 1, stop, _GENERATED, _GENERATED_SKIP)
+        found = raw.find(data, found + 1, stop, _GENERATED)
     return False
 
 

@@ -251,9 +251,8 @@ def _ngrams(
             most = _rough_counts(key, places, buckets, mask)
             if most < 2:
                 break
-            # What is to be counted exactly: places with a rough count near the highest, and all others only in the rare case that
-            # none of these is as frequent as that promised.
-            floor = most // 2 + 1
+            # First only the fullest buckets are counted exactly. Should several n-grams share them, so that none is as frequent as
+            # that, the best found is a floor: all buckets with as many hold whatever is as frequent or more.
             kept = _0
             chosen = _0
             for p in range(places):
@@ -264,16 +263,22 @@ def _ngrams(
                 slots[chosen] = i
                 picked[chosen] = k
                 kept += np.uint64(count > 1)
-                chosen += np.uint64(count >= floor)
+                chosen += np.uint64(count == most)
             place, other = other, place
             places = np.int64(kept)
             b.stamp[0] += _1
             best, out[top[level]] = _most_frequent(before, n, slots, picked, np.int64(chosen), keys, marks, b.stamp[0])
-            if best < floor:
+            if best < most and most > 2:
+                floor = max(2, best)
                 key = b.key
                 _write_keys(pairs, place, places, n, key)
+                chosen = _0
+                for p in range(places):
+                    slots[chosen] = place[p]
+                    picked[chosen] = key[p]
+                    chosen += np.uint64(np.int64(buckets[key[p] & mask]) >= floor)
                 b.stamp[0] += _1
-                best, out[top[level]] = _most_frequent(before, n, place, key, places, keys, marks, b.stamp[0])
+                best, out[top[level]] = _most_frequent(before, n, slots, picked, np.int64(chosen), keys, marks, b.stamp[0])
         if duplicate[level] >= 0 and places:
             if top[level] >= 0:
                 key = b.key

@@ -56,6 +56,11 @@ class InputFile:
     size: int
     etag: str
 
+    @property
+    def folder(self) -> str:
+        """The name of the folder that `path` is relative to. A code tree's is its repository's name, and enters ids; no other reader looks at it."""
+        return self.location.replace("\\", "/").removesuffix("/" + self.path).rstrip("/").rpartition("/")[2]
+
 
 @dataclass(frozen=True)
 class Unit:

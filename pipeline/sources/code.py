@@ -47,14 +47,8 @@ def _plain_file(file: InputFile, builder: Builder, quarantine: frozenset[tuple[s
         return
     with open_raw(file) as raw:
         data = raw.read(MAX_FILE_BYTES + 1)
-    repository = _folder_name(file)
+    repository = file.folder
     _add(builder, file.path, 0, repository, "", file.path, data)
-
-
-def _folder_name(file: InputFile) -> str:
-    """The name of the folder that `path` is relative to: the only part of the location that enters an id."""
-    folder = file.location.replace("\\", "/").removesuffix("/" + file.path)
-    return folder.rstrip("/").rpartition("/")[2]
 
 
 def _archive(file: InputFile, builder: Builder, quarantine: frozenset[tuple[str, int]]) -> Iterator[None]:
