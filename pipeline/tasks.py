@@ -295,12 +295,17 @@ class TokenStep:
     """Exact token counts of the survivors under the mix's tokenizer. One an actor."""
 
     def __init__(self, tokenizer: str) -> None:
+        self.tokenizer = tokenizer
+
+    @cached_property
+    def count(self) -> Callable[[pa.ChunkedArray], np.ndarray]:
+        """The counter, loaded when there is something to count: it takes seconds."""
         from pathlib import Path
 
         from pipeline.store import open_model
         from pipeline.tokenize import TokenCounter
 
-        self.count = TokenCounter(Path(open_model(tokenizer).path))
+        return TokenCounter(Path(open_model(self.tokenizer).path))
 
     def __call__(self, store: Store, name: str, artefacts: Artefacts, known: str) -> dict[str, Any]:
         """Counts of the survivors; those that an earlier run counted under the same tokenizer stand in `known`, and are not counted again."""
