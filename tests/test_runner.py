@@ -326,6 +326,23 @@ def test_the_other_document_of_a_duplicate_is_kept_or_named_in_turn(finished: Fi
     assert set(others) <= kept | ledger.keys()
 
 
+PROSE = "The {a} ferry to the {b} island leaves at {c} in the morning, and nobody in the {d} harbour has ever seen it come back before {e}. "
+
+
+def test_a_corpus_without_any_copy_is_no_special_case(tmp_path: Path) -> None:
+    chance = random.Random(5)
+    with (tmp_path / "a.jsonl").open("w") as out:
+        for i in range(40):
+            text = " ".join(PROSE.format(**{k: "".join(chance.choices("abcdefgh", k=6)) for k in "abcde"}) for _ in range(8))
+            out.write(json.dumps({"text": text, "url": f"https://one.example/{i}"}) + "\n")
+    (tmp_path / "r.yaml").write_text(
+        f"name: one\nversion: '1'\nsources:\n  a: {{reader: jsonl, files: {tmp_path}/a.jsonl, domain: en}}\n"
+        "stages:\n  - deduplicate: {by: id}\n  - deduplicate: {by: url}\n  - deduplicate: {by: text}\n  - deduplicate: {by: minhash}\nmix: {shares: {en: 1}}\n"
+    )
+    release = pipeline.run(pipeline.Recipe.load(tmp_path / "r.yaml"), tmp_path / "work", here=True)
+    assert (release.stats["kept"], release.ledger.num_rows) == (40, 0)
+
+
 # --- the release ----------------------------------------------------------------------------------------------------------------------
 
 

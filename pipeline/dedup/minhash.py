@@ -142,7 +142,7 @@ def _verify(rows: pa.Table, context: Context) -> pa.Table:
     others: list[str | None] = [None] * len(ids)
     heads: list[str | None] = [None] * len(ids)
     starts = np.flatnonzero(np.r_[True, cluster[1:] != cluster[:-1]]) if len(ids) else np.empty(0, np.int64)
-    for start, end in zip(starts.tolist(), [*starts[1:].tolist(), len(ids)], strict=True):
+    for start, end in zip(starts.tolist(), [*starts[1:].tolist(), len(ids)], strict=len(ids) > 0):  # no rows: no cluster, and one end
         if short[start]:
             if stage.short == "drop":
                 reasons[start] = f"shingle_count >= {stage.min_shingles}"
