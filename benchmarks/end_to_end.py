@@ -90,7 +90,12 @@ def ours(files: list[Path]) -> int:
     with tempfile.TemporaryDirectory() as work:
         todo = plan(recipe, work)
         steps = todo.steps[: next(i for i, s in enumerate(todo.steps) if not s.per_unit)]
-        links = [Link(make=partial(tasks.LanguageStep, s.stages[0])) if s.kind == "language" else Link({"text": tasks.make_text, "columns": tasks.make_columns, "filter": tasks.make_drops}[s.kind]) for s in steps]  # type: ignore[arg-type]  # a language step holds a Language
+        links = [
+            Link(make=partial(tasks.LanguageStep, s.stages[0]))
+            if s.kind == "language"
+            else Link({"text": tasks.make_text, "columns": tasks.make_columns, "filter": tasks.make_drops}[s.kind])
+            for s in steps
+        ]  # type: ignore[arg-type]  # a language step holds a Language
 
         def arguments(s: int, u: int) -> tuple[Any, ...]:
             step, unit, before = steps[s], todo.units[u], todo.artefacts(u, s)
@@ -248,7 +253,10 @@ def main() -> None:
     if not files:
         raise SystemExit(f"there is no file number {options.first} in {options.crawl}/*.warc.gz; make them with ../shared/tools/make_crawl.py")
     pages, megabytes = count_pages(files)
-    print(f"{', '.join(f.name for f in files)}: {pages} pages, {megabytes:.1f} MB of HTML. Seconds are of CPU; kernels are compiled and loaded before the clock starts.", flush=True)
+    print(
+        f"{', '.join(f.name for f in files)}: {pages} pages, {megabytes:.1f} MB of HTML. Seconds are of CPU; kernels are compiled and loaded before the clock starts.",
+        flush=True,
+    )
 
     pa.set_cpu_count(1)
     kernels.warm()
@@ -274,7 +282,9 @@ def main() -> None:
         print(f"{name:26}{run.pages:>7}{run.kept:>6}{run.wall:>9.2f}{run.cpu:>9.2f}{run.rate:>9.1f}{mine.rate / run.rate:>9.2f}x{by_wall:>9.2f}x")
     print("kept: by ours after all filters, English and Chinese; by the bare loop after language alone; by datatrove after all filters, English only.")
     for name, counts in steps.items():
-        print(f"{name}, by step: " + "; ".join(f"{step} {seconds:.1f} s ({', '.join(f'{v} {k}' for k, v in count.items())})" for step, seconds, count in counts))
+        print(
+            f"{name}, by step: " + "; ".join(f"{step} {seconds:.1f} s ({', '.join(f'{v} {k}' for k, v in count.items())})" for step, seconds, count in counts)
+        )
 
     print()
     say(f"at least {OF_BARE_LOOP} of the bare loop's pages per second", mine.rate / found["bare loop"].rate, OF_BARE_LOOP)

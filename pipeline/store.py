@@ -15,6 +15,7 @@ import io
 import json
 import os
 import tempfile
+import time
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ import pyarrow as pa
 
 from pipeline.errors import ModelError, StoreError, WorkFolderLocked
 
+_STALE_SECONDS = 60
 _IPC = pa.ipc.IpcWriteOptions(compression="lz4")
 
 
@@ -118,7 +120,7 @@ class Store:
                 names = [entry.rstrip("/").rsplit("/", 1)[-1] for entry in fs.ls(self.at(name), detail=False)]
             except FileNotFoundError:
                 return []
-        return sorted(n for n in names if not n.startswith(".tmp-"))
+        return sorted(n for n in names if not n.startswith(".tmp"))
 
     def remove(self, name: str) -> None:
         """Remove a file or a folder with all that is in it; nothing happens where there is none."""
@@ -146,11 +148,12 @@ class Store:
                 self._fs().put_file(handle.name, path)
             return
         folder, base = os.path.split(path)
-        temporary = f"{folder}/.tmp-{base[:80]}-{uuid.uuid4().hex}"
+        temporary = f"{self.root}/.tmp/{base[:80]}-{uuid.uuid4().hex}"  # all in one place: what a kill leaves is swept when the lock is next taken
         with full_disk_told(path):
             try:
                 with _writable(path):
                     os.makedirs(folder, exist_ok=True)
+                    os.makedirs(f"{self.root}/.tmp", exist_ok=True)
                     opened = open(temporary, "wb")  # noqa: SIM115  # closed in the next line, and what the block raises is not ours
                 with opened as handle:
                     yield handle
@@ -266,9 +269,18 @@ class Store:
             with full_disk_told(self.at("lock")):
                 os.ftruncate(descriptor, 0)
                 os.write(descriptor, f"{os.getpid()}\n".encode())
+            self._sweep()
             yield
         finally:
             os.close(descriptor)
+
+    def _sweep(self) -> None:
+        """Remove what writers that were killed left. Young files may belong to somebody who writes without the lock (`plan` does)."""
+        with contextlib.suppress(FileNotFoundError):
+            for entry in os.scandir(self.at(".tmp")):
+                with contextlib.suppress(OSError):
+                    if time.time() - entry.stat().st_mtime > _STALE_SECONDS:
+                        os.unlink(entry.path)
 
 
 def _one_batch(table: pa.Table) -> pa.RecordBatch:

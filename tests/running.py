@@ -29,7 +29,15 @@ class World:
 
     @classmethod
     def at(cls, folder: Path) -> "World":
-        return cls(folder, {"web": f"{folder}/crawl/*.warc.gz", "social": f"{folder}/social/*.jsonl", "encyclopaedia": f"{folder}/encyclopaedia/*.jsonl", "code": f"{folder}/code/*"})
+        return cls(
+            folder,
+            {
+                "web": f"{folder}/crawl/*.warc.gz",
+                "social": f"{folder}/social/*.jsonl",
+                "encyclopaedia": f"{folder}/encyclopaedia/*.jsonl",
+                "code": f"{folder}/code/*",
+            },
+        )
 
     def recipe(self, path: str | Path = FLAGSHIP, **inputs: str) -> pipeline.Recipe:
         return pipeline.Recipe.load(path, {**self.inputs, **inputs})
@@ -73,7 +81,14 @@ def artefacts(work: Path) -> dict[str, int]:
 
 def cli(*arguments: str | Path, timeout: float = 300, **environment: str) -> subprocess.CompletedProcess[str]:
     """`python -m pipeline …` as a user runs it."""
-    return subprocess.run([sys.executable, "-m", "pipeline", *map(str, arguments)], env={**ENVIRONMENT, **environment}, capture_output=True, text=True, timeout=timeout, check=False)
+    return subprocess.run(
+        [sys.executable, "-m", "pipeline", *map(str, arguments)],
+        env={**ENVIRONMENT, **environment},
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+    )
 
 
 def one_paragraph(done: subprocess.CompletedProcess[str]) -> str:
@@ -120,7 +135,10 @@ def processes_of(marker: str) -> list[int]:
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit() and int(entry.name) != os.getpid():
             try:
-                if marker.encode() in (entry / "cmdline").read_bytes() + (entry / "environ").read_bytes() and (entry / "stat").read_text().rpartition(")")[2].split()[0] != "Z":
+                if (
+                    marker.encode() in (entry / "cmdline").read_bytes() + (entry / "environ").read_bytes()
+                    and (entry / "stat").read_text().rpartition(")")[2].split()[0] != "Z"
+                ):
                     found.append(int(entry.name))
             except (FileNotFoundError, ProcessLookupError, PermissionError):
                 continue
@@ -136,7 +154,7 @@ class Watch:
 
     def files(self) -> int:
         for folder, _, names in os.walk(self.work):
-            if "inputs" not in folder:
+            if "inputs" not in folder and ".tmp" not in folder.split("/"):
                 self.seen.update(f"{folder}/{name}" for name in names if not name.startswith(".tmp-"))
         return len(self.seen)
 

@@ -194,7 +194,10 @@ def test_another_model_is_seen_by_its_hash(folder: Path) -> None:
 
 def test_a_new_plan_says_what_is_to_do(folder: Path) -> None:
     p = planned(folder)
-    assert p.to_do() == {**dict.fromkeys(["text", "measures", "language", "length", "late", "count tokens"], 3), **dict.fromkeys(["deduplicate_id", "deduplicate_minhash", "mix", "release"], 1)}
+    assert p.to_do() == {
+        **dict.fromkeys(["text", "measures", "language", "length", "late", "count tokens"], 3),
+        **dict.fromkeys(["deduplicate_id", "deduplicate_minhash", "mix", "release"], 1),
+    }
     shown = str(p)
     assert shown.startswith(f"small@1: 3 units, 0.0 MB of input, work folder {folder}/work")
     assert shown.count("3 of 3 units to do") == 6

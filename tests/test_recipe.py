@@ -163,7 +163,7 @@ def test_inputs_replace_the_files_of_a_source(tmp_path: Path) -> None:
 
 def test_inputs_do_not_hide_a_fault_of_the_recipe(tmp_path: Path) -> None:
     for sources in ("sources: [web]\n", "sources: {web: crawl}\n"):
-        head, tail = GOOD.split("sources:\n")[0], GOOD[GOOD.index("stages:\n") :]
+        head, tail = GOOD.split("sources:\n", maxsplit=1)[0], GOOD[GOOD.index("stages:\n") :]
         with pytest.raises(RecipeError, match=r"r\.yaml:4: sources"):
             load(tmp_path, head + sources + tail, web="a/*.warc.gz")
 

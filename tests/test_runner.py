@@ -152,7 +152,9 @@ def test_ten_killed_workers_give_the_same_bytes_on_the_full_sample(full_world: W
 @pytest.mark.parametrize("way", [["--here"], ["--cpus", "2"]], ids=" ".join)
 def test_an_interrupted_run_says_so_and_leaves_no_process(world: World, tmp_path: Path, way: list[str]) -> None:
     command = [sys.executable, "-m", "pipeline", "run", str(FLAGSHIP), "--work", str(tmp_path), *way, *world.options()]
-    with subprocess.Popen(command, env={**ENVIRONMENT, "SKYPILE_TEST": str(tmp_path)}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True) as driver:
+    with subprocess.Popen(
+        command, env={**ENVIRONMENT, "SKYPILE_TEST": str(tmp_path)}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as driver:
         assert Watch(tmp_path).wait(40, going_on=lambda: driver.poll() is None)
         os.killpg(driver.pid, signal.SIGINT)  # as a terminal does: the driver and its children
         out, err = driver.communicate(timeout=60)
@@ -207,7 +209,9 @@ def test_a_moved_bound_redoes_verdicts_and_what_follows(world: World, copied: Pa
     release = pipeline.run(world.recipe(tmp_path / "r.yaml"), copied, here=True)
     assert time.monotonic() - since < 20
     after = artefacts(copied)
-    assert {n: t for n, t in after.items() if n in before and n != "last_run.json"} == {n: t for n, t in before.items() if n != "last_run.json"}, "nothing that was there is written again"
+    assert {n: t for n, t in after.items() if n in before and n != "last_run.json"} == {n: t for n, t in before.items() if n != "last_run.json"}, (
+        "nothing that was there is written again"
+    )
     assert {name.split("/")[0] for name in after.keys() - before.keys()} == {"drops", "rounds", "tokens", "releases"}
     moved = [row for row in release.ledger.to_pylist() if row["reason"] == "word_count >= 120"]
     assert moved
@@ -255,7 +259,11 @@ def is_page(content: bytes) -> bool:
     """Whether an HTTP response is a page with something in it."""
     head, _, body = content.partition(b"\r\n\r\n")
     kind = re.search(rb"^content-type:\s*([^;\r]*)", head, re.I | re.M)
-    return head.split()[1] == b"200" and (kind is None or kind[1].strip().lower() in (b"text/html", b"application/xhtml+xml", b"text/plain")) and body != b"\r\n\r\n"
+    return (
+        head.split()[1] == b"200"
+        and (kind is None or kind[1].strip().lower() in (b"text/html", b"application/xhtml+xml", b"text/plain"))
+        and body != b"\r\n\r\n"
+    )
 
 
 def expected_documents(world: World) -> tuple[Counter[str], list[tuple[str, int]], int]:
@@ -290,7 +298,10 @@ def test_every_record_is_released_or_accounted_for_exactly_once(world: World, fi
     assert released + dropped == ids
     assert sorted((row["file"], row["offset"]) for row in ledger if row["stage"] == "source" and row["source"] == "web") == broken
     skipped = finished.release.stats["records"]["skipped"]
-    members = [m for path in sorted((world.folder / "code").iterdir()) for m in tarfile.open(path) if m.isfile()]
+    members = []
+    for path in (world.folder / "code").iterdir():
+        with tarfile.open(path) as archive:
+            members += [m for m in archive if m.isfile()]
     assert from_code + sum(row["source"] == "code" for row in ledger) + sum(skipped.values()) == len(members) + others
 
 

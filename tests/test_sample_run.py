@@ -11,7 +11,12 @@ ENOUGH = ("mix", "downsample_programming_language")  # stages that drop sound do
 def scored(world: World, finished: Finished) -> dict[str, dict[str, float]]:
     """stage -> expected, found, precision and recall."""
     ledger = finished.release.ledger.to_pylist()
-    kept = [row for split in ("train", "validation") for batch in finished.release.documents(split=split, columns=["id", "url", "source"]) for row in batch.to_pylist()]
+    kept = [
+        row
+        for split in ("train", "validation")
+        for batch in finished.release.documents(split=split, columns=["id", "url", "source"])
+        for row in batch.to_pylist()
+    ]
     kept += [row for row in ledger if row["stage"] in ENOUGH]
     names = {row["id"] if row["source"] == "web" else row["url"] for row in kept}  # the truth knows web records by id, others by URL
     table = score(world.truth, [row for row in ledger if row["stage"] not in ENOUGH], names)

@@ -104,6 +104,12 @@ def test_a_writer_that_is_killed_leaves_nothing_that_counts(tmp_path: Path) -> N
     assert store.list() == []  # its temporary file is not listed, and no name leads to it
     store.write_bytes("big", b"whole")
     assert store.read_bytes("big") == b"whole"
+    (left,) = (tmp_path / ".tmp").iterdir()
+    with store.lock():
+        assert left.exists(), "it could be somebody's who is still writing"
+    os.utime(left, (0, 0))
+    with store.lock():
+        assert everything(tmp_path) == ["big", "lock"]
 
 
 def test_two_writers_of_one_name_give_one_whole_file(tmp_path: Path) -> None:
@@ -125,7 +131,11 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of 2 MB."""
     folder = tmp_path / "disk"
     folder.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(folder)], capture_output=True, text=True, check=False) if os.geteuid() == 0 else None
+    mounted = (
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(folder)], capture_output=True, text=True, check=False)
+        if os.geteuid() == 0
+        else None
+    )
     if mounted is None or mounted.returncode:
         pytest.skip(f"no small file system can be mounted here: {mounted.stderr.strip() if mounted else 'not root'}")
     try:
@@ -200,7 +210,7 @@ def test_a_folder_that_may_not_be_written_is_an_error_for_people(tmp_path: Path)
 
 def test_a_missing_file_says_what_would_do(store: Store) -> None:
     for read in (store.read_bytes, store.read_table, store.read_json):
-        with pytest.raises(StoreError, match="is missing.*run again"):
+        with pytest.raises(StoreError, match=r"is missing.*run again"):
             read("nowhere")
 
 
@@ -247,7 +257,11 @@ def holder(folder: Path) -> Iterator[subprocess.Popen[bytes]]:
 
 
 def test_a_second_driver_is_refused_and_told_who_holds_the_folder(tmp_path: Path) -> None:
-    with holder(tmp_path) as child, pytest.raises(WorkFolderLocked, match=rf"process {child.pid}\) is at work in {tmp_path}\. Wait for it, .*--work"), Store(str(tmp_path)).lock():
+    with (
+        holder(tmp_path) as child,
+        pytest.raises(WorkFolderLocked, match=rf"process {child.pid}\) is at work in {tmp_path}\. Wait for it, .*--work"),
+        Store(str(tmp_path)).lock(),
+    ):
         pass
 
 
@@ -300,7 +314,7 @@ def test_a_model_is_what_its_bytes_are(tmp_path: Path) -> None:
     path.write_bytes(b"1")
     first = open_model(str(path))
     assert len(first.sha256) == 64
-    with pytest.raises(ModelError, match="no bundled model 'lid177'.*Bundled are:.*lid176"):
+    with pytest.raises(ModelError, match=r"no bundled model 'lid177'.*Bundled are:.*lid176"):
         open_model("bundled:lid177")
     with pytest.raises(ModelError, match="cannot be read"):
         open_model(str(tmp_path / "nowhere.bin"))

@@ -49,6 +49,7 @@ class Shown(Progress):
         if not total:
             return
         self.counts[step], self.totals[step], self.since[step] = Counter(), total, time.monotonic()
+        self.finished[step] = 0
         if self.bars:
             self.tasks[step] = self.bars.add_task(step, total=total, rates="")
 
