@@ -129,12 +129,17 @@ class Store:
             fs.rm(self.at(name), recursive=True)
 
     def rename(self, old: str, new: str) -> None:
-        """Move a folder or file into place. Local: atomic. Object stores: copied, so write whatever says 'complete' last."""
+        """Move a folder or file into place. Local: atomic. Object stores: file by file, a `manifest.json` last, since it says 'complete'."""
         if self.is_local:
             os.makedirs(os.path.dirname(self.at(new)), exist_ok=True)
             os.rename(self.at(old), self.at(new))
         else:
-            self._fs().mv(self.at(old), self.at(new), recursive=True)
+            fs = self._fs()
+            root = fs._strip_protocol(self.at(old))
+            files = [f.removeprefix(root) for f in fs.find(root)] or [""]
+            for file in sorted(files, key=lambda f: (f.endswith("/manifest.json"), f)):
+                fs.cp_file(root + file, fs._strip_protocol(self.at(new)) + file)
+            fs.rm(root, recursive=True)
 
     @contextlib.contextmanager
     def create(self, name: str) -> Iterator[BinaryIO]:

@@ -83,3 +83,15 @@ def test_measures_lists_the_catalogue() -> None:
     assert done.returncode == 0
     listed = set(re.findall(r"[a-z0-9_]{6,}", done.stdout))
     assert set(MEASURES) <= listed
+
+
+def test_the_survivor_named_is_no_copy_itself(world: World, finished: Finished) -> None:
+    planned = pipeline.plan(world.recipe(), finished.work)
+    ledger = finished.release.ledger
+    rows = ledger.filter(pc.and_(pc.is_valid(ledger.column("other")), pc.starts_with(ledger.column("stage"), "deduplicate"))).to_pylist()
+    out = {row["id"]: row for row in rows if row["id"] != row["other"]}
+    for row in [*rows[:4], *(r for r in rows if r["other"] in out)][:12]:
+        found = explain(planned, row["id"]).verdict
+        if found is not None and found["other"] and found["other"] != row["id"]:
+            assert found["survivor"] not in out
+            assert found["left"] is None or not found["left"]["stage"].startswith("deduplicate")

@@ -121,7 +121,7 @@ def test_a_jsonl_of_2_gb_needs_little_memory(tmp_path: Path) -> None:
         release = assert_small(tmp_path, "jsonl", "domain: en", file)
     finally:
         file.unlink()
-    assert release.stats["kept"] > 100_000
+    assert release.stats["kept"] > 0.9 * release.stats["records"]["documents"]
 
 
 @pytest.mark.slow

@@ -66,7 +66,11 @@ class Explanation:
             )
             yield line.replace("]: it does not hold that unreadable", "]: unreadable")
             if v["other"]:
-                yield f"The document that stayed in its place: {v['other']}" + (f"  {v['other_url']}" if v.get("other_url") else "")
+                yield f"The document that stayed in its place: {v['survivor']}" + (f"  {v['other_url']}" if v["other_url"] else "")
+                if v["survivor"] != v["other"]:
+                    yield f"It was compared with {v['other']}, which left later for that one."
+                if v["left"]:
+                    yield f"That one left too, at {v['left']['stage']}: {v['left']['reason']} does not hold for it."
 
 
 def explain(plan: Plan, wanted: str) -> Explanation:
@@ -121,10 +125,41 @@ def _stage_number(plan: Plan, name: str) -> int:
     return next((i for i, s in enumerate([label(st) for step in plan.steps for st in step.stages] + ["mix"]) if s == name), 0)
 
 
-def _explain(plan: Plan, u: int, row: int) -> Explanation:
+def _reached(plan: Plan, u: int) -> int:
+    """The first step that a unit has not been through."""
     done = 1
     while done < len(plan.steps) - 1 and plan.done(done, u):
         done += 1
+    return done
+
+
+def _drop(plan: Plan, u: int, row: int) -> dict[str, Any] | None:
+    """The drop of a document, or None where it is still in."""
+    for name in plan.artefacts(u, _reached(plan, u)).drops:
+        drops = plan.store.read_table(name)
+        found = drops.filter(pc.equal(drops.column("row"), row)).to_pylist()
+        if found:
+            return dict(found[0])
+    return None
+
+
+def _survivor(plan: Plan, wanted: str) -> dict[str, Any]:
+    """Who stayed in the end: the copy that was kept may have left in a later round, for a copy of its own. Its URL, and its own drop."""
+    seen: set[str] = set()
+    while True:
+        seen.add(wanted)
+        drops = [(u, row, _drop(plan, u, row)) for u, row in _find(plan, wanted)]
+        if not drops:
+            return {"survivor": wanted, "other_url": None, "left": None}
+        u, row, drop = next((d for d in drops if d[2] is None or d[2]["other"] not in (None, wanted)), drops[0])
+        if drop is None or drop["other"] is None or drop["other"] in seen:
+            url = View(plan.store, plan.artefacts(u, 1)).columns(["url"]).column("url")[row].as_py()
+            return {"survivor": wanted, "other_url": url, "left": drop}
+        wanted = drop["other"]
+
+
+def _explain(plan: Plan, u: int, row: int) -> Explanation:
+    done = _reached(plan, u)
     view = View(plan.store, plan.artefacts(u, done))
     document = view.columns([*("id", "url", "source", "domain", "subdomain", "date", "licence", "programming_language", "file", "offset", "text")]).slice(
         row, 1
@@ -137,17 +172,9 @@ def _explain(plan: Plan, u: int, row: int) -> Explanation:
             columns.update(table.to_pylist()[0] if table.num_rows else dict.fromkeys(table.column_names))
         else:
             columns.update(table.slice(row, 1).to_pylist()[0])
-    verdict = None
-    for name in view.artefacts.drops:
-        drops = plan.store.read_table(name)
-        found = drops.filter(pc.equal(drops.column("row"), row)).to_pylist()
-        if found:
-            verdict = found[0]
-            break
+    verdict = _drop(plan, u, row)
     if verdict and verdict["other"]:
-        other = next(_find(plan, verdict["other"]), None)
-        if other:
-            verdict["other_url"] = View(plan.store, plan.artefacts(other[0], 1)).columns(["url"]).column("url")[other[1]].as_py()
+        verdict.update(_survivor(plan, verdict["other"]))
     bounds = [b for stage in plan.recipe.stages if isinstance(stage, Filter) and stage.mask(document)[0] for b in _bounds(stage, columns)]
     reached = (
         "It passed every stage and is in the release."
