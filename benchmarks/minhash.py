@@ -1,6 +1,6 @@
 """MinHash signatures from text, MB/s on one core: ours, datatrove, rensa and datasketch on the same texts in one run.
 
-    python benchmarks/minhash.py --text '/work/shared/data/text/*.jsonl.zst' [--megabytes 4] [--peers-python /opt/peers/bin/python]
+    python benchmarks/minhash.py --text 'TEXTS/*.jsonl.zst' [--megabytes 4] [--peers-python /opt/peers/bin/python]
 
 112 hashes each. datatrove is called as its own first step does (`get_shingles`, `get_signature`; its disk writes are left out) with its word tokenizer of
 the language, 16 x 7. rensa and datasketch take shingles, so Python makes them: word 5-grams and character 8-grams, the cheapest way.

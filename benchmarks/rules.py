@@ -1,6 +1,6 @@
 """Rule measures, MB/s of text on one core: every measure of the catalogue for every row, against datatrove's four filters, in one run.
 
-    python benchmarks/rules.py --text '/work/shared/data/text/*.jsonl.zst' [--megabytes 8] [--peers-python /opt/peers/bin/python]
+    python benchmarks/rules.py --text 'TEXTS/*.jsonl.zst' [--megabytes 8] [--peers-python /opt/peers/bin/python]
 
 Ours: all of MEASURES (Gopher, C4, FineWeb, the Chinese and the code rules) for all rows, from an Arrow column, in batches of
 some 4 MB. datatrove: GopherRepetitionFilter, GopherQualityFilter, C4QualityFilter and FineWebQualityFilter, each called on every
@@ -120,7 +120,7 @@ def ensure_peers(python: str) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--text", default="/work/shared/data/text/*.jsonl.zst", help="glob of .jsonl.zst files with a field 'text'")
+    parser.add_argument("--text", required=True, help="glob of .jsonl.zst files with a field 'text'")
     parser.add_argument("--megabytes", type=float, default=8, help="of text; datatrove gets an eighth of it")
     parser.add_argument("--peers-python", default="/opt/peers/bin/python", help="interpreter of the environment that holds datatrove; made if missing")
     parser.add_argument("--as-peer", help=argparse.SUPPRESS)  # the file of texts: this process is the peers'
