@@ -39,6 +39,7 @@ class Link:
 
     call: Callable[..., dict[str, Any]] | None = None
     make: Callable[[], Callable[..., dict[str, Any]]] | None = None
+    gpu: bool = False  # whether the object that `make` builds runs on a GPU, where there is one
 
 
 @dataclass
@@ -136,6 +137,8 @@ class OnRay:
         except PipelineError:
             self.close()
             raise
+        # Every actor in flight gets a part of a GPU, so that none waits for one that an idle actor holds.
+        self._gpu_share = int(min(1.0, ray.cluster_resources().get("GPU", 0) / self.limit) * 10_000) / 10_000
         self._call: Any = ray.remote(max_retries=0, num_cpus=1)(_call)
         self._actor: Any = ray.remote(max_restarts=0, num_cpus=0)(_Holder)
 
@@ -167,7 +170,7 @@ class OnRay:
                     actor, arguments = None, items[i][j]
                     assert arguments is not None
                     if links[j].make is not None:
-                        actor = idle[j].pop() if idle[j] else self._actor.remote(links[j].make)
+                        actor = idle[j].pop() if idle[j] else self._actor.options(num_gpus=self._gpu_share if links[j].gpu else 0).remote(links[j].make)
                         reference = actor.run.remote(arguments)
                     else:
                         reference = self._call.remote(links[j].call, arguments)
@@ -302,6 +305,9 @@ def node_versions() -> dict[str, str]:
         "fasttext-predict",
         "gigatoken",
         "tokenizers",
+        "onnxruntime",
+        "torch",
+        "transformers",
         "xxhash",
         "orjson",
         "skypile-builder",

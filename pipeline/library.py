@@ -61,3 +61,20 @@ def signatures(texts: TextsLike) -> np.ndarray:
     from pipeline.dedup.signatures import signatures as of
 
     return of(_array(texts))[0]
+
+
+def classify(texts: TextsLike, model: str, languages: Sequence[str] | None = None) -> pa.Table:
+    """A classifier's columns for each text: for `bundled:sensitive` the share of flagged windows and the mean of every label.
+
+    `languages` (en or zh, one a text) choose the thresholds; found by `detect_language` where not given.
+
+    >>> classify(["Derive the formula for the sum of the first n squares, and prove it by induction."], "bundled:stem").column_names
+    ['stem', 'stem_mean', 'model']
+    """
+    from pipeline.measures.classifier import Classifier
+
+    array = _array(texts)
+    if languages is None:
+        languages = detect_language(array).column("language").to_pylist()
+    columns = Classifier(model)(array.to_pylist(), list(languages))
+    return pa.table({name.removeprefix("_") or "value": values for name, values in columns.items()})

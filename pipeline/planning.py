@@ -19,12 +19,12 @@ from pipeline.filter import SIDES, reason
 from pipeline.measures import MEASURES
 from pipeline.recipe import Recipe
 from pipeline.sources import InputFile, Source, Unit, content_hash, list_units, reader_version
-from pipeline.stages import Deduplicate, Downsample, Filter, Language, Stage, label
+from pipeline.stages import Deduplicate, Downsample, Filter, Language, Score, Stage, label
 from pipeline.store import Store, fingerprint, full_disk_told, open_model
 
 FORMAT = 1  # of artefacts and releases; raised when their layout changes
 
-Kind = Literal["text", "columns", "language", "filter", "tokens", "round", "mix", "release"]
+Kind = Literal["text", "columns", "language", "filter", "score", "tokens", "round", "mix", "release"]
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Step:
 
     @property
     def per_unit(self) -> bool:
-        return self.kind in ("text", "columns", "language", "filter", "tokens")
+        return self.kind in ("text", "columns", "language", "filter", "score", "tokens")
 
     def artefact(self, unit: int) -> str:
         folder = "drops" if self.kind in ("filter", "round", "mix") else self.kind
@@ -97,7 +97,7 @@ class Plan:
             name = s.artefact(unit)
             if s.kind in ("columns", "language"):
                 columns.append(name + ".arrow")
-            elif s.kind == "tokens":
+            elif s.kind in ("score", "tokens"):
                 sparse.append(name + ".arrow")
             elif s.kind in ("filter", "round", "mix"):
                 drops.append(name + ".arrow")
@@ -255,6 +255,9 @@ def _steps(recipe: Recipe, units: list[Unit], sources: Mapping[str, Source], qua
         elif isinstance(stage, Language):
             run = []
             step = Step("language", label(stage), (stage,), identity={"stages": [stage.identity()], "format": FORMAT})
+        elif isinstance(stage, Score):
+            run = []
+            step = Step("score", label(stage), (stage,), identity={"stages": [stage.identity()], "format": FORMAT})
         else:
             run = []
             assert isinstance(stage, Deduplicate | Downsample)
@@ -284,7 +287,8 @@ def _steps(recipe: Recipe, units: list[Unit], sources: Mapping[str, Source], qua
     mix = {"mix": plain["mix"], "seed": recipe.seed, "validation": [recipe.release.validation, recipe.release.validation_documents], "format": FORMAT}
     steps.append(_printed(Step("mix", "mix", identity=mix), state))
     release = {
-        "recipe": {k: plain[k] for k in ("name", "version", "policy", "release", "stages", "mix", "seed")},
+        "recipe": {k: plain[k] for k in ("name", "version", "policy", "release", "mix", "seed")},
+        "stages": [s.identity() for s in recipe.stages],
         "licences": {n: s.licence for n, s in recipe.sources.items()},
         "pyarrow": pa.__version__,
         "format": FORMAT,

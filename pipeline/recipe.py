@@ -3,6 +3,7 @@
 YAML is read by the 1.2 rules that people expect: `no` is a word and not False, `1e-4` is a number, `12:30` is text, a date is text.
 """
 
+import contextlib
 import difflib
 import importlib.resources
 import re
@@ -10,12 +11,15 @@ from collections.abc import Hashable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
+import pyarrow as pa
 import yaml
 from pydantic import BeforeValidator, Field, PositiveFloat, PositiveInt, ValidationError, field_validator, model_validator
 
-from pipeline.errors import RecipeError
+from pipeline.errors import ModelError, RecipeError
 from pipeline.measures import MEASURES
-from pipeline.stages import STAGES, TEXT_COLUMNS, Deduplicate, Filter, For, Language, Names, Settings, Stage, known_columns, label
+from pipeline.schema import DOCUMENT
+from pipeline.shards import RELEASE
+from pipeline.stages import STAGES, TEXT_COLUMNS, Deduplicate, Filter, For, Language, Names, Score, Settings, Stage, known_columns, label
 
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "B": 10**9, "T": 10**12}
 
@@ -333,6 +337,10 @@ def _types(annotation: Any) -> list[Any]:
 def _check_whole(recipe: Recipe, fault: Any) -> None:
     added: dict[str, int] = {}
     seen: dict[str, int] = {}
+    languages = any(isinstance(s, Language) for s in recipe.stages)
+    columns = _TAKEN | set(MEASURES) | (set() if languages else set(Language.adds))
+    texts = set(TEXT_COLUMNS)
+    later = _later(recipe)
     judged = False
     for i, stage in enumerate(recipe.stages):
         path: tuple[Any, ...] = ("stages", i, stage.stage)
@@ -354,9 +362,22 @@ def _check_whole(recipe: Recipe, fault: Any) -> None:
             raise fault(path, "there is a `language` stage already; one identifies all documents that it is meant for, so widen its `for:`")
         if isinstance(stage, Filter):
             for column in stage.bounds:
-                _check_column(stage, column, (*path, "bounds", column), added, fault)
-        if stage.adds:
-            added.update(dict.fromkeys(set(stage.adds) - TEXT_COLUMNS, i))
+                _check_column(stage, column, (*path, "bounds", column), added, texts, later, fault)
+        if isinstance(stage, Score) and not any(isinstance(s, Deduplicate) and s.by == "id" for s in recipe.stages[:i]):
+            raise fault(path, "models judge survivors: `score` stands after `- deduplicate: {by: id}`; move it down")
+        try:
+            fields = stage.added()
+            stage.engines()
+        except ModelError as error:
+            raise fault((*path, "columns"), str(error)) from None
+        for field in fields:
+            if field.name in columns:
+                raise fault((*path, "columns"), f"the column '{field.name}' is there already; give this one another name")
+            columns.add(field.name)
+            if not pa.types.is_string(field.type):
+                added[field.name] = i
+            else:
+                texts.add(field.name)
     for name, source in recipe.sources.items():
         if source.reader == "warc" and not any(s.stage == "extract" and (s.where is None or name in (s.where.source or (name,))) for s in recipe.stages):
             raise fault(
@@ -373,6 +394,19 @@ def _check_whole(recipe: Recipe, fault: Any) -> None:
         )
 
 
+# Columns of a document, of a release, and of rows on their way: no classifier may use their names.
+_TAKEN = {*DOCUMENT.names, *RELEASE.names, "split", "unit", "row", "hash", "slice", "html"} - set(Language.adds)
+
+
+def _later(recipe: Recipe) -> dict[str, str]:
+    """Every column that some stage adds -> the stage's kind."""
+    found: dict[str, str] = {}
+    for stage in recipe.stages:
+        with contextlib.suppress(ModelError):  # told of where its stage is checked
+            found.update({field.name: stage.stage for field in stage.added()})
+    return found
+
+
 def _check_for(recipe: Recipe, where: For | None, path: tuple[Any, ...], fault: Any) -> None:
     if where is None:
         return
@@ -386,16 +420,18 @@ def _check_for(recipe: Recipe, where: For | None, path: tuple[Any, ...], fault: 
             raise fault((*path, "domain"), f"no document will have the domain '{name}'{_meant(name, domains)}; domains here are {', '.join(sorted(domains))}")
 
 
-def _check_column(stage: Filter, column: str, path: tuple[Any, ...], added: dict[str, int], fault: Any) -> None:
+def _check_column(stage: Filter, column: str, path: tuple[Any, ...], added: dict[str, int], texts: set[str], later: dict[str, str], fault: Any) -> None:
     if column in MEASURES:
         nullable = MEASURES[column].nullable
     elif column in added:
         nullable = True  # a model's columns are null where its stage did not apply
-    elif column in known_columns():
-        stage_name = next(n for n, s in STAGES.items() if column in s.adds)
+    elif column in texts:
+        raise fault(path, f"'{column}' holds words, and a bound compares numbers; numbers here are {', '.join(sorted(added)) or 'none'}")
+    elif column in known_columns() or column in later:
+        stage_name = later.get(column) or next(n for n, s in STAGES.items() if column in s.adds)
         raise fault(path, f"'{column}' is a column that the stage `{stage_name}` adds, and none stands before this filter")
     else:
-        raise fault(path, f"unknown measure '{column}'{_meant(column, known_columns())}; `python -m pipeline measures` lists them")
+        raise fault(path, f"unknown measure '{column}'{_meant(column, known_columns() | set(added))}; `python -m pipeline measures` lists them")
     if nullable and stage.where is None and stage.missing is None:
         raise fault(
             path,

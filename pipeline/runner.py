@@ -28,7 +28,7 @@ from pipeline.recipe import Recipe
 from pipeline.rounds import Context, Round, partition_of, partitions_for
 from pipeline.schema import LEDGER, check_conservation
 from pipeline.shards import Release, Slice, open_release
-from pipeline.stages import Deduplicate, label
+from pipeline.stages import Deduplicate, Score, label
 from pipeline.store import Store, fingerprint
 
 _UNEXPLAINED = 3
@@ -161,6 +161,9 @@ class _Run:
     def _link(self, step: Step) -> Link:
         if step.kind == "language":
             return Link(make=partial(tasks.LanguageStep, step.stages[0]))  # type: ignore[arg-type]  # a language step holds a Language
+        if step.kind == "score":
+            stage: Any = step.stages[0]
+            return Link(make=partial(tasks.ScoreStep, stage), gpu=stage.precision.startswith("cuda"))
         if step.kind == "tokens":
             tokenizer = self.plan.recipe.mix.tokenizer
             return Link(make=partial(tasks.TokenStep, tokenizer if "/" in tokenizer else f"bundled:{tokenizer}"))
@@ -185,10 +188,15 @@ class _Run:
             return (self.store, name, before, step.measures)
         if step.kind == "filter":
             return (self.store, name, before, step.stages)
-        if step.kind == "tokens":
-            known = fingerprint([step.identity, self.plan.steps[0].prints[u]])
-            return (self.store, name, before, f"tokens-known/{known[:2]}/{known}.arrow")
+        if step.kind in ("score", "tokens"):
+            known = fingerprint([step.identity, self._described(s, u)])
+            return (self.store, name, before, f"{step.kind}-known/{known[:2]}/{known}.arrow")
         return (self.store, name, before)
+
+    def _described(self, s: int, u: int) -> list[str]:
+        """What a document of a unit is, whatever was judged before step `s`: its text, and for a score the language that chooses thresholds."""
+        steps = self.plan.steps
+        return [t.prints[u] for t in steps[:s] if t.kind == "text" or (t.kind == "language" and steps[s].kind == "score")]
 
     def _stop_on(self, errors: Sequence[Exception]) -> None:
         """Errors of units: the inputs that could not be opened, in one list, after all else was done."""
@@ -311,14 +319,15 @@ class _Run:
         ledger_parts = max(1, -(-sum(sum(d[3] for d in a["dropped"]) + a["unreadable"] for a in accounts) // 500_000))
         documents = tasks.Exchange(f"{building}/scatter", n, buckets)
         ledger = tasks.Exchange(f"{building}/ledger-rows", n, ledger_parts)
-        jobs: list[tuple[Any, ...]] = [(store, documents, ledger, u, before[u], recipe.seed, slices, plan_.units[u].source) for u in range(n)]
+        schema = shards.schema_with(field for step in plan_.steps if step.kind == "score" for field in step.stages[0].added())
+        jobs: list[tuple[Any, ...]] = [(store, documents, ledger, u, before[u], recipe.seed, slices, plan_.units[u].source, schema) for u in range(n)]
         scattered = self._once(scatter_unit, jobs, [documents.file(u) for u in range(n)])
         for u, (sent, account) in enumerate(zip(scattered, accounts, strict=True)):
             given = sum(r[2] for r in account["read"])
             check_conservation(given + account["unreadable"], sent["documents"], sent["dropped"], f"unit {u} of the release")
         self.progress.advance(name, {})
         out = f"{building}/out"
-        jobs = [(store, documents, out, sl, shard, recipe.release.row_group_size) for sl in slices for shard in range(sl.shards)]
+        jobs = [(store, documents, out, sl, shard, recipe.release.row_group_size, schema) for sl in slices for shard in range(sl.shards)]
         files = self._once(write_shard, jobs, [f"{building}/written/{sl.file(shard)}" for sl in slices for shard in range(sl.shards)])
         files += self._once(
             write_ledger, [(store, ledger, out, p) for p in range(ledger_parts)], [f"{building}/written/ledger-{p:05d}" for p in range(ledger_parts)]
@@ -378,6 +387,10 @@ def _published(recipe: Recipe) -> dict[str, Any]:
     plain = recipe.dump()
     for source in plain["sources"].values():
         source["files"] = [within(pattern) for pattern in source["files"]]
+    for item, stage in zip(plain["stages"], recipe.stages, strict=True):
+        if isinstance(stage, Score):
+            hashes = stage.hashes()
+            item[stage.stage]["columns"] = {n: m if ":" in m else f"{Path(m).name} sha256:{hashes[n]}" for n, m in stage.columns.items()}
     return plain
 
 
@@ -446,12 +459,20 @@ def account_unit(store: Store, artefacts: Artefacts, stages: Sequence[str]) -> d
 
 
 def scatter_unit(
-    store: Store, documents: tasks.Exchange, ledger: tasks.Exchange, task: int, artefacts: Artefacts, seed: int, slices: Sequence[Slice], source: str
+    store: Store,
+    documents: tasks.Exchange,
+    ledger: tasks.Exchange,
+    task: int,
+    artefacts: Artefacts,
+    seed: int,
+    slices: Sequence[Slice],
+    source: str,
+    schema: pa.Schema,
 ) -> dict[str, Any]:
     """One unit's documents by bucket, and its ledger rows by file."""
     view = tasks.View(store, artefacts)
-    placed = (shards.place(batch, seed, slices) for batch in view.survivors([*shards.RELEASE.names, "split"]))
-    rows = documents.write(store, task, shards.SCATTERED, placed, lambda table: shards.bucket_of(table, slices))
+    placed = (shards.place(batch, seed, slices, schema) for batch in view.survivors([*schema.names, "split"]))
+    rows = documents.write(store, task, shards.scattered(schema), placed, lambda table: shards.bucket_of(table, slices))
     who = view.columns(["id", "url", "source", "domain", "file", "offset"])
     gone = [ledger_rows(who, store.read_table(name)) for name in artefacts.drops]
     gone.append(unreadable_rows(store.read_table(artefacts.text.removesuffix(".arrow") + ".unreadable.arrow"), source))
@@ -467,11 +488,11 @@ def scatter_unit(
     return {"documents": rows, "dropped": dropped}
 
 
-def write_shard(store: Store, given: tasks.Exchange, out: str, slice_: Slice, shard: int, row_group_size: int) -> dict[str, Any]:
+def write_shard(store: Store, given: tasks.Exchange, out: str, slice_: Slice, shard: int, row_group_size: int, schema: pa.Schema) -> dict[str, Any]:
     """One Parquet shard out of its buckets."""
     first, file = slice_.first_bucket + shard * slice_.buckets_per_shard, slice_.file(shard)
     buckets = (given.read(store, b) for b in range(first, first + slice_.buckets_per_shard))
-    counts = shards.write_shard(store, f"{out}/{file}", buckets, row_group_size)
+    counts = shards.write_shard(store, f"{out}/{file}", buckets, row_group_size, schema)
     return {"file": file, **counts, "sha256": tasks.digest_of(store, f"{out}/{file}")}
 
 

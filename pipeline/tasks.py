@@ -23,7 +23,7 @@ from pipeline.planning import Artefacts
 from pipeline.rounds import Context, Phase, partition_of, split
 from pipeline.schema import DOCUMENT, DROP, UNREADABLE, check, check_conservation
 from pipeline.sources import Source, Unit, read
-from pipeline.stages import Filter, Language, Stage
+from pipeline.stages import Filter, Language, Score, Stage
 from pipeline.store import Store
 from pipeline.texts import Texts
 
@@ -310,23 +310,76 @@ class TokenStep:
     def __call__(self, store: Store, name: str, artefacts: Artefacts, known: str) -> dict[str, Any]:
         """Counts of the survivors; those that an earlier run counted under the same tokenizer stand in `known`, and are not counted again."""
         schema = pa.schema([("row", pa.uint32()), ("token_count", pa.int64())])
-        view = View(store, artefacts)
-        counts = np.full(view.rows, -1, np.int64)
-        if store.exists(known):
-            before = store.read_table(known)
-            counts[before.column("row").to_numpy()] = before.column("token_count").to_numpy()
-        fresh = view.alive & (counts < 0)
-        if fresh.any():
-            for batch in view.survivors(["text"]):
-                rows = batch.column("row").to_numpy()
-                wanted = fresh[rows]
-                if wanted.any():
-                    counts[rows[wanted]] = self.count(batch.column("text").filter(pa.array(wanted)))
-            every = np.flatnonzero(counts >= 0)
-            store.write_table(known, pa.table([every.astype(np.uint32), counts[every]], schema=schema))
-        rows = np.flatnonzero(view.alive)
-        store.write_table(name + ".arrow", pa.table([rows.astype(np.uint32), counts[rows]], schema=schema))
-        return _mark(store, name, rows=len(rows), tokens=int(counts[rows].sum()))
+        counted = remembered(store, name, artefacts, known, schema, ["text"], lambda batch: [pa.array(self.count(batch.column("text")))])
+        return _mark(store, name, rows=counted.num_rows, tokens=pc.sum(counted.column("token_count")).as_py() or 0)
+
+
+class ScoreStep:
+    """The `score` stage: its classifiers, each loaded when the first text needs it. One an actor."""
+
+    def __init__(self, stage: Score) -> None:
+        self.stage = stage
+
+    @cached_property
+    def classifiers(self) -> dict[str, Any]:
+        from pipeline.measures.classifier import Classifier
+
+        stage, limit = self.stage, None if self.stage.windows == "all" else self.stage.windows
+        return {
+            name: Classifier(model, cascade=stage.cascade, band=stage.band, limit=limit, precision=stage.precision) for name, model in stage.columns.items()
+        }
+
+    def __call__(self, store: Store, name: str, artefacts: Artefacts, known: str) -> dict[str, Any]:
+        """Scores of the survivors that the stage is meant for; null for the others. What an earlier run judged stands in `known`."""
+        schema = pa.schema([("row", pa.uint32()), *self.stage.added()])
+        needs = list(dict.fromkeys(("text", *self.stage.reads())))
+        scored = remembered(store, name, artefacts, known, schema, needs, self.scored, self.stage.mask)
+        return _mark(store, name, rows=scored.num_rows)
+
+    def scored(self, batch: pa.Table) -> list[pa.Array]:
+        """The stage's columns of a batch, in order."""
+        texts, domains = batch.column("text").to_pylist(), batch.column("domain").to_pylist()
+        columns: list[pa.Array] = []
+        for classifier in self.classifiers.values():
+            columns += classifier(texts, domains).values()
+        return columns
+
+
+def remembered(
+    store: Store,
+    name: str,
+    artefacts: Artefacts,
+    known: str,
+    schema: pa.Schema,
+    needs: Sequence[str],
+    compute: Callable[[pa.Table], Sequence[pa.Array | pa.ChunkedArray]],
+    meant: Callable[[pa.Table], np.ndarray] | None = None,
+) -> pa.Table:
+    """Columns of the survivors that cost much: computed for those of them that `known` does not hold, and noted down there.
+
+    Writes and returns the sparse artefact: `row` and the columns of the survivors that are meant. Moving a bound brings a few documents
+    back; only those are computed anew.
+    """
+    view = View(store, artefacts)
+    before = store.read_table(known) if store.exists(known) else schema.empty_table()
+    place = np.full(view.rows, -1, np.int64)
+    place[before.column("row").to_numpy()] = np.arange(before.num_rows)
+    wanted = view.alive.copy()
+    if meant is not None:
+        wanted &= meant(view.columns([n for n in needs if n != "text"]))
+    fresh = wanted & (place < 0)
+    if fresh.any():
+        parts = [before]
+        for batch in view.survivors(needs):
+            chosen = batch.filter(pa.array(fresh[batch.column("row").to_numpy()]))
+            if chosen.num_rows:
+                parts.append(pa.table([chosen.column("row"), *compute(chosen)], names=schema.names).cast(schema))
+        before = pa.concat_tables(parts).sort_by("row")
+        store.write_table(known, before)
+        place[before.column("row").to_numpy()] = np.arange(before.num_rows)
+    found = before.take(pa.array(place[wanted]))
+    store.write_table(name + ".arrow", found)
+    return found
 
 
 # --- rounds -------------------------------------------------------------------------------------------------------------------

@@ -31,7 +31,8 @@ ONE_DOOR = {
     "transformers": {"measures", "tokenize"},
     "fasttext": {"measures"},
     "gigatoken": {"tokenize"},
-    "tokenizers": {"tokenize"},
+    "tokenizers": {"tokenize", "measures"},
+    "onnxruntime": {"measures"},
 }
 LAZY = {"ray", "torch", "transformers", "onnxruntime", "fasttext", "gigatoken", "tokenizers"}
 

@@ -6,6 +6,7 @@ import pytest
 
 from pipeline.errors import RecipeError
 from pipeline.recipe import Recipe
+from tests.models import LABELS, SENSITIVE, card, language_files, write_model
 from tests.running import FLAGSHIP
 
 # The smallest recipe that is right. Lines are counted in the tests below.
@@ -180,3 +181,129 @@ def test_a_recipe_is_frozen() -> None:
     recipe = Recipe.load(FLAGSHIP)
     with pytest.raises(Exception, match="frozen"):
         recipe.seed = 1  # type: ignore[misc]  # that is the point
+
+
+# --- classifiers ------------------------------------------------------------------------------------------------------------------
+
+SCORED = GOOD.replace("  - deduplicate: {by: id}\n", "  - deduplicate: {by: id}\n  - score: {columns: {harm: CHOICE}}\n")
+LANGUAGES = ("en", "zh", "de")
+
+
+@pytest.fixture(scope="module")
+def choice(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The folder of a model that chooses among labels: its column holds words."""
+    return write_model(tmp_path_factory.mktemp("choice"), card("choice", LANGUAGES, student=True, network=False), language_files())
+
+
+@pytest.fixture
+def grading(tmp_path: Path) -> str:
+    """The folder of a model that grades: its column holds a number, and the bucket's a word."""
+    description = card("grade", ["quality"], student=True, network=False, more="[grade]\nmiddle = 2\nhead = 3")
+    return write_model(tmp_path / "grading", description, {"student.ftz": b"not opened here"})
+
+
+def test_a_recipe_with_classifiers_is_read(choice: str, grading: str, tmp_path: Path) -> None:
+    stages = (
+        f'  - score: {{columns: {{harm: "{SENSITIVE}", language_of: {choice}}}, windows: all}}\n'
+        f"  - score: {{for: {{domain: en}}, columns: {{quality: {grading}}}, cascade: fasttext}}\n"
+        f"  - filter: {{name: harm, missing: keep, bounds: {{harm_{LABELS[0]}: {{max: 0.1}}, language_of_score: {{min: 0.1}}, quality: {{min: 1}}}}}}\n"
+    )
+    recipe = load(tmp_path, GOOD.replace("  - deduplicate: {by: id}\n", "  - deduplicate: {by: id}\n" + stages))
+    assert [s.stage for s in recipe.stages[4:8]] == ["deduplicate", "score", "score", "filter"]
+    assert [f.name for f in recipe.stages[5].added()][-4:] == ["harm_model", "language_of", "language_of_score", "language_of_model"]
+    assert [f.name for f in recipe.stages[6].added()] == ["quality", "quality_bucket", "quality_model"]
+    assert recipe.stages[6].model_dump()["cascade"] == ("fasttext",)
+
+
+SCORE = "score: {columns: {harm: CHOICE}"
+TWICE = "  - score: {columns: {harm: CHOICE}}\n"
+BOUND = "  - filter: {name: late, missing: keep, bounds: {COLUMN: {min: 0.1}}}\n"
+IS_THERE = "is there already; give this one another name"
+
+# (what stands in the recipe with a classifier, what stands there instead, how the message begins, what it must name beside)
+SCORE_FAULTS = {
+    "a band without cascade": (SCORE, SCORE + ", band: [0.1, 0.9]", "21: stages[5].score: band says between which two scores", ["cascade: [fasttext, bert]"]),
+    "a band of one model": (SCORE, SCORE + ", cascade: fasttext, band: [0.1, 0.9]", "21: stages[5].score: band says between which two scores", []),
+    "a band upside down": (SCORE, SCORE + ", cascade: [fasttext, bert], band: [0.9, 0.1]", "21: stages[5].score: band says", ["the lower one first"]),
+    "half a band": (SCORE, SCORE + ", cascade: [fasttext, bert], band: [0.9]", "21: stages[5].score.band", []),
+    "unknown kind in a cascade": (SCORE, SCORE + ", cascade: [fasttxt, bert]", "21: stages[5].score.cascade[0]: 'fasttxt' is not one of fasttext, bert", ["did you mean 'fasttext'?"]),
+    "unknown precision": (SCORE, SCORE + ", precision: cpu-int4", "21: stages[5].score.precision: 'cpu-int4' is not one of cpu-int8, cpu-fp32, cuda-bf16", ["did you mean"]),
+    "no windows": (SCORE, SCORE + ", windows: 0", "21: stages[5].score.windows", ["0"]),
+    "misspelt setting": (SCORE, SCORE + ", window: 4", "21: stages[5].score.window: unknown setting", ["did you mean 'windows'?"]),
+    "no columns": ("{columns: {harm: CHOICE}}", "{columns: {}}", "21: stages[5].score.columns", []),
+    "a column in capitals": ("harm:", "Harm:", "21: stages[5].score", ["lower case", "'Harm' will not do"]),
+    "a column called as a measure": ("harm:", "word_count:", "21: stages[5].score", ["'word_count' will not do"]),
+    "a column called as one that is there": ("harm:", "p_en:", "21: stages[5].score.columns: the column 'p_en' is there already", ["another name"]),
+    "a column called domain": ("harm:", "domain:", "21: stages[5].score.columns: the column 'domain' is there already", []),
+    "one column of two stages": (TWICE, TWICE * 2, "22: stages[6].score.columns: the column 'harm' is there already", ["another name"]),
+    "one column of two models": ("{harm: CHOICE}", "{harm: CHOICE, harm_score: CHOICE}", "21: stages[5].score.columns: the column 'harm_score' is there already", []),
+    "one name twice": ("{harm: CHOICE}", "{harm: CHOICE, harm: CHOICE}", "21: stages[5].score.columns.harm: this key stands twice", ["Remove one"]),
+    "a bundled model that is none": ("CHOICE", "bundled:sensitiv", "21: stages[5].score.columns: There is no bundled model 'sensitiv'", ["Bundled are"]),
+    "a folder that is not there": ("CHOICE", "models/none", "21: stages[5].score.columns: models/none: there is no such folder", ["hub:ORG/NAME@COMMIT"]),
+    "a branch of the Hub": ("CHOICE", "hub:a/b@main", "21: stages[5].score.columns: hub:a/b@main: a model of the Hub is named", ["40 hex digits"]),
+    "judged before ids are unique": ("  - deduplicate: {by: id}\n" + TWICE, TWICE + "  - deduplicate: {by: id}\n", "20: stages[4].score: models judge survivors", ["`- deduplicate: {by: id}`", "move it down"]),
+    "a bound on words": (TWICE, TWICE + BOUND.replace("COLUMN", "harm"), "22: stages[6].filter.bounds.harm: 'harm' holds words, and a bound compares numbers", ["harm_score"]),
+    "a bound on who judged": (TWICE, TWICE + BOUND.replace("COLUMN", "harm_model"), "22: stages[6].filter.bounds.harm_model: 'harm_model' holds words", ["numbers here are harm_score"]),
+    "a bound on a misspelt score": (TWICE, TWICE + BOUND.replace("COLUMN", "harm_scores"), "22: stages[6].filter.bounds.harm_scores: unknown measure 'harm_scores'", ["did you mean 'harm_score'?"]),
+    "a bound on the script": (TWICE, TWICE + BOUND.replace("COLUMN", "script"), "22: stages[6].filter.bounds.script: 'script' holds words", []),
+    "a nullable score": (TWICE, TWICE + BOUND.replace("COLUMN", "harm_score").replace("missing: keep, ", ""), "22: stages[6].filter.bounds.harm_score: 'harm_score' is null for some", ["`for:`", "`missing: keep`"]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("fault", SCORE_FAULTS)
+def test_a_fault_of_a_classifier_is_refused_with_line_path_and_remedy(fault: str, choice: str, tmp_path: Path) -> None:
+    old, new, begins, names = SCORE_FAULTS[fault]
+    assert SCORED.count(old) == 1
+    load(tmp_path, SCORED.replace("CHOICE", choice))
+    with pytest.raises(RecipeError) as caught:
+        load(tmp_path, SCORED.replace(old, new).replace("CHOICE", choice))
+    message = str(caught.value)
+    assert message.startswith(f"{tmp_path}/r.yaml:{begins}"), message
+    for name in names:
+        assert name in message, message
+
+
+RESERVED = (
+    "id",
+    "url",
+    "source",
+    "licence",
+    "subdomain",
+    "date",
+    "file",
+    "offset",
+    "cluster",
+    "token_count",
+    "repeats",
+    "split",
+    "row",
+    "unit",
+    "hash",
+    "slice",
+)
+
+
+@pytest.mark.parametrize("name", RESERVED)
+def test_a_column_may_not_be_called_as_one_of_the_release(name: str, grading: str, tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match=rf"21: stages\[5\]\.score\.columns: the column '{name}' {IS_THERE}"):
+        load(tmp_path, SCORED.replace("harm:", f"{name}:").replace("CHOICE", grading))
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        (", cascade: [fasttext, bert]", "has no bert model; it has fasttext"),
+        pytest.param(", cascade: bert", "has no bert model; it has fasttext", id="the other one"),
+    ],
+)
+def test_a_model_that_cannot_run_as_asked_is_refused_with_its_line(settings: str, said: str, choice: str, tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match=rf"r\.yaml:21: stages\[5\]\.score.*{said}"):
+        load(tmp_path, SCORED.replace(SCORE, SCORE + settings).replace("CHOICE", choice))
+
+
+def test_a_score_before_its_stage_is_called_so(choice: str, tmp_path: Path) -> None:
+    early = BOUND.replace("COLUMN", "harm_score") + TWICE
+    with pytest.raises(
+        RecipeError, match=r"21: stages\[5\]\.filter\.bounds\.harm_score: 'harm_score' is a column that the stage `score` adds, and none stands before"
+    ):
+        load(tmp_path, SCORED.replace(TWICE, early).replace("CHOICE", choice))

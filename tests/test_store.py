@@ -17,7 +17,8 @@ import pytest
 
 import pipeline
 from pipeline.errors import ModelError, StoreError, WorkFolderLocked
-from pipeline.store import Store, canonical_json, fingerprint, open_model
+from pipeline.store import Store, canonical_json, fingerprint, open_folder, open_model
+from tests.models import SENSITIVE, card, write_model
 from tests.running import ENVIRONMENT, Finished, World
 
 TABLE = pa.table({"key": pa.array(range(1000), pa.uint64()), "text": [f"row {i}" for i in range(1000)]})
@@ -319,3 +320,89 @@ def test_a_model_is_what_its_bytes_are(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="cannot be read"):
         open_model(str(tmp_path / "nowhere.bin"))
     assert open_model("bundled:lid176").sha256.startswith("8f3472cf")
+
+
+# --- models of several files ----------------------------------------------------------------------------------------------------
+
+FILES = {"model.onnx": b"network", "tokenizer.json": b"tokenizer"}
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+
+
+def test_a_folder_of_a_model_is_read_and_checked(tmp_path: Path) -> None:
+    found = open_folder(write_model(tmp_path, card(), FILES))
+    assert (found.name, found.path, found.revision) == (str(tmp_path), str(tmp_path), None)
+    assert found.card["files"].keys() == FILES.keys()
+    assert found.sha256 == hashlib.sha256((tmp_path / "model.toml").read_bytes()).hexdigest()
+
+
+def test_a_bundled_folder_is_pinned_by_its_description() -> None:
+    found = open_folder(SENSITIVE)
+    assert found.sha256 == open_model(SENSITIVE).sha256
+    assert Path(found.path, "model.toml").exists()
+    with pytest.raises(ModelError, match=r"There is no bundled model 'sensitiv'\. Bundled are: .*sensitive"):
+        open_folder("bundled:sensitiv")
+
+
+def test_a_model_is_the_same_wherever_its_folder_lies(tmp_path: Path) -> None:
+    one, two = (open_folder(write_model(tmp_path / name, card(), FILES)) for name in ("one", "two"))
+    assert one.sha256 == two.sha256 != open_folder(write_model(tmp_path / "three", card(threshold=0.6), FILES)).sha256
+
+
+def test_another_file_than_the_one_described_is_refused(tmp_path: Path) -> None:
+    name = write_model(tmp_path, card(), FILES)
+    (tmp_path / "model.onnx").write_bytes(b"another")
+    was, now = (hashlib.sha256(content).hexdigest() for content in (b"network", b"another"))
+    with pytest.raises(
+        ModelError,
+        match=rf"{tmp_path}/model\.onnx has sha256 {now}, but model\.toml says {was}: it is another file .* Fetch it again, or export the model anew",
+    ):
+        open_folder(name)
+
+
+def test_a_file_that_is_missing_is_named(tmp_path: Path) -> None:
+    name = write_model(tmp_path, card(), FILES)
+    (tmp_path / "tokenizer.json").unlink()
+    with pytest.raises(ModelError, match=rf"The model in {tmp_path} lists tokenizer\.json, which cannot be read: No such file"):
+        open_folder(name)
+
+
+def test_a_description_that_is_no_toml_is_named(tmp_path: Path) -> None:
+    (tmp_path / "model.toml").write_text("task = labels")
+    with pytest.raises(ModelError, match=rf"{tmp_path}/model\.toml cannot be read: "):
+        open_folder(str(tmp_path))
+
+
+def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=rf"{tmp_path}/nowhere: there is no such folder\. A model is bundled:NAME, a local folder, or hub:ORG/NAME@COMMIT"):
+        open_folder(f"{tmp_path}/nowhere")
+
+
+@pytest.mark.parametrize("name", ["hub:a/b", "hub:a/b@main", f"hub:a/b@{COMMIT[:12]}", f"hub:a/b@{COMMIT.upper()}", f"hub:b@{COMMIT}", f"hub:a/b/c@{COMMIT}"])
+def test_a_model_of_the_hub_needs_a_commit(name: str) -> None:
+    with pytest.raises(ModelError, match=rf"^{name}: a model of the Hub is named hub:ORG/NAME@COMMIT, with the 40 hex digits of a commit: a branch may change"):
+        open_folder(name)
+
+
+def test_a_model_of_the_hub_is_its_name_and_commit() -> None:
+    found = open_folder(f"hub:a/b@{COMMIT}")
+    assert (found.path, found.revision, found.card) == ("a/b", COMMIT, {})
+    assert found.sha256 != open_folder(f"hub:a/b@{COMMIT[::-1]}").sha256
+
+
+def checkpoint(folder: Path, weights: str) -> str:
+    folder.mkdir()
+    (folder / "config.json").write_text("{}")
+    (folder / weights).write_bytes(folder.name.encode())
+    return str(folder)
+
+
+@pytest.mark.parametrize(
+    "weights",
+    [
+        "model.safetensors",
+        "pytorch_model.bin",
+    ],
+)
+def test_other_weights_of_a_checkpoint_are_another_model(weights: str, tmp_path: Path) -> None:
+    one, two = (open_folder(checkpoint(tmp_path / name, weights)) for name in ("one", "two"))
+    assert one.sha256 != two.sha256

@@ -1,0 +1,83 @@
+"""The clean domains: sets of ordinary text by which thresholds are fixed and false positives counted. They train nothing here.
+
+A document's statistic for a bound `share of flagged windows <= SHARE` is the window probability that decides it: the document is dropped by
+threshold t exactly where that probability is at least t.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from classifiers.data import draw, rows
+from pipeline.measures.windows import windows
+
+SHARE = 0.2  # the flagship's bound on the share of flagged windows
+WINDOW_TOKENS = 210
+LIMIT = 8  # windows of a document, as the `score` stage has it
+
+# Every set of text/ but raw web pages (of which nobody says that they are clean). Which classes a set is no measure for:
+# app descriptions are advertisements; speeches, laws and news are political by topic.
+DOMAINS: dict[str, tuple[str, ...]] = {
+    "text/classic_novels_zh": (),
+    "text/cmrc2018_wiki_zhhans": (),
+    "text/dclm_human_quality_en": ("spam",),
+    "text/digitalgov_en": (),
+    "text/drcd_wiki_zhhant": (),
+    "text/fewclue_csldcp_zh": (),
+    "text/fewclue_iflytek_zh": ("spam", "gambling", "adult"),
+    "text/fewclue_tnews_zh": (),
+    "text/laws_zh": (),
+    "text/oiwiki_zh": (),
+    "text/ruanyf_weekly_zh": (),
+    "text/rust_blog_en": (),
+    "text/skywork_eval_zh_general": (),
+    "text/us_speeches_en": (),
+    "text/wikitext2_en": (),
+    "text/xinwenlianbo_news_zh": (),
+    "text/zh_topics_gbk_docs": (),
+}
+
+
+@dataclass(frozen=True)
+class Documents:
+    """Documents of one domain as windows: texts, and which windows are whose."""
+
+    name: str
+    lang: str
+    keys: list[str]
+    windows: list[str]
+    owner: np.ndarray
+
+    @property
+    def n(self) -> int:
+        return len(self.keys)
+
+
+def documents(name: str, most: int, limit: int = LIMIT) -> Documents:
+    """At most `most` hashed documents of a set, each in its windows."""
+    chosen = sorted((r for r in rows(name, "test") if r.text.strip()), key=lambda r: draw(r.key, "clean"))[:most]
+    cut = [windows(r.text, WINDOW_TOKENS, limit) for r in chosen]
+    owner = np.repeat(np.arange(len(cut)), [len(c) for c in cut])
+    return Documents(name, "zh" if "zh" in name else "en", [r.key for r in chosen], [w for c in cut for w in c], owner)
+
+
+def deciding(scores: np.ndarray, owner: np.ndarray, n: int) -> np.ndarray:
+    """Of every document the score of the window that decides it: the k-th highest, k the smallest count that exceeds SHARE. (n, labels)"""
+    out = np.zeros((n, scores.shape[1]))
+    starts = np.searchsorted(owner, np.arange(n + 1))
+    for i in range(n):
+        mine = np.sort(scores[starts[i] : starts[i + 1]], axis=0)
+        if len(mine):
+            out[i] = mine[-(int(np.floor(SHARE * len(mine))) + 1)]
+    return out
+
+
+def score_all(judge: Callable[[Sequence[str]], np.ndarray], most: int, say: Callable[[str], None] = print) -> dict[str, tuple[Documents, np.ndarray]]:
+    """Every clean domain with its documents' deciding scores."""
+    out = {}
+    for name in DOMAINS:
+        found = documents(name, most)
+        out[name] = (found, deciding(judge(found.windows), found.owner, found.n))
+        say(f"{name}: {found.n} documents, {len(found.windows)} windows")
+    return out

@@ -1,0 +1,187 @@
+"""Thresholds and figures of `sensitive`, measured on the network that ships."""
+
+import tomllib
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from classifiers import clean, page
+from classifiers.data import rows
+from classifiers.metrics import accuracy, auc, bootstrap, calibration, f1, pr_curve, precision_at_prevalence, threshold_at
+from classifiers.sensitive.train import DROPPING, HERE, LABELS, written
+from classifiers.ship import markdown_table
+
+Judge = Callable[[Sequence[str]], np.ndarray]
+MARGIN = 0.02  # added to the highest clean score, since clean text that nobody measured is a little wilder
+CEILING = 0.995  # a threshold above this would never be reached
+EVERY_DAY = ("medicine", "law", "sex education")
+_NEAR = {  # what a look-alike passage is about -> the group in which its false positives are reported
+    "medicine": ("medic", "clinic", "gyn", "contracep", "hpv", "sti", "breast", "urolog", "health", "医", "妇科", "男科", "避孕", "疫苗", "母乳", "乳腺"),
+    "law": ("law", "court", "police", "legal", "法", "判决", "案", "警"),
+    "sex education": ("sex ed", "education", "consent", "puberty", "性教育", "青春期", "性别"),
+}
+
+
+def domain_scores(found: Mapping[str, tuple[clean.Documents, np.ndarray]], label: str, lang: str) -> dict[str, np.ndarray]:
+    """The deciding scores of a label in every clean domain of a language that is a measure for it."""
+    i = LABELS.index(label)
+    return {name: scores[:, i] for name, (docs, scores) in found.items() if docs.lang == lang and label not in clean.DOMAINS[name]}
+
+
+def thresholds(found: Mapping[str, tuple[clean.Documents, np.ndarray]]) -> dict[str, dict[str, float]]:
+    """Per language and label: at most 0.1 % of every clean domain flagged, none where it has under 1,000 documents, and a margin; 0.5 for the topic."""
+    out: dict[str, dict[str, float]] = {}
+    for lang in ("en", "zh"):
+        out[lang] = {}
+        for label in LABELS:
+            least = threshold_at(domain_scores(found, label, lang)) if label in DROPPING else 0.0
+            out[lang][label] = round(min(CEILING, max(0.5, least + MARGIN)), 4) if label in DROPPING else 0.5
+    return out
+
+
+def own_set(judge: Judge) -> tuple[list[Any], np.ndarray]:
+    """The validation part of the written set, and its scores."""
+    held = written(True)
+    return held, judge([e.text for e in held])
+
+
+def own_figures(held: Sequence[Any], scores: np.ndarray, limits: Mapping[str, Mapping[str, float]], prevalence: float = 0.01) -> list[list[str]]:
+    """A row a language and class: n, AUC, recall, precision, F1 with its interval at the shipped threshold, and precision at the web's prevalence."""
+    table = []
+    for lang in ("en", "zh"):
+        mine = np.array([e.lang == lang for e in held])
+        for i, label in enumerate(LABELS):
+            truth = np.array([e.target[i] == 1.0 for e in held])[mine]
+            score, limit = scores[mine, i], limits[lang][label]
+            flagged = score >= limit
+            recall = float(flagged[truth].mean()) if truth.any() else float("nan")
+            precision = float(truth[flagged].mean()) if flagged.any() else float("nan")
+            interval = bootstrap(f1, truth, flagged, seed=1)
+            at = precision_at_prevalence(recall, 0.001, prevalence)
+            table.append(
+                [lang, label, str(int(truth.sum())), f"{auc(score, truth):.3f}", f"{limit:.3f}", f"{recall:.3f}", f"{precision:.3f}",
+                 f"{interval.value:.3f} ({interval.low:.3f} to {interval.high:.3f})", f"{at:.2f}"]
+            )  # fmt: skip
+    return table
+
+
+def look_alikes(held: Sequence[Any], scores: np.ndarray, limits: Mapping[str, Mapping[str, float]]) -> list[list[str]]:
+    """False positives among the look-alikes: all of them, by language."""
+    table = []
+    for lang in ("en", "zh"):
+        mine = np.array([e.lang == lang and not any(t == 1.0 for t in e.target) for e in held])
+        for label in ("adult", "gambling", "abuse", "violence", "spam"):
+            i = LABELS.index(label)
+            flagged = scores[mine, i] >= limits[lang][label]
+            table.append([lang, label, str(int(mine.sum())), f"{flagged.mean():.4f}"])
+    return table
+
+
+def hatecheck(judge: Judge, limit: float = 0.5) -> tuple[list[list[str]], list[list[str]]]:
+    """HateCheck in English and Mandarin, abuse at 0.5: a row a language, and a row a functionality."""
+    total, single = [], []
+    i = LABELS.index("abuse")
+    for lang, name in (("en", "toxicity/hatecheck_en"), ("zh", "toxicity/multilingual_hatecheck")):
+        cases = [r for r in rows(name, "test") if lang == "en" or r.fields.get("lang") == "mandarin"]
+        said = judge([r.text for r in cases])[:, i] >= limit
+        truth = np.array([str(r.fields["label"]) == "hateful" for r in cases])
+        kinds = np.array([str(r.fields.get("functionality", "")) for r in cases])
+        worst = 1.0
+        for kind in sorted(set(kinds)):
+            here = kinds == kind
+            right = float((said == truth)[here].mean())
+            worst = min(worst, right)
+            single.append([lang, kind, str(int(here.sum())), f"{right:.3f}"])
+        identity = np.char.find(kinds.astype(str), "ident_") >= 0
+        whole = bootstrap(accuracy, truth, said, seed=1)
+        false = float(said[identity & ~truth].mean()) if (identity & ~truth).any() else float("nan")
+        total.append([lang, str(len(cases)), f"{whole.value:.3f} ({whole.low:.3f} to {whole.high:.3f})", f"{worst:.3f}", f"{false:.3f}"])
+    return total, single
+
+
+def clean_figures(found: Mapping[str, tuple[clean.Documents, np.ndarray]], limits: Mapping[str, Mapping[str, float]]) -> list[list[str]]:
+    """Documents of every clean domain that each dropping class would drop."""
+    table = []
+    for name, (docs, scores) in found.items():
+        counts = [int((scores[:, LABELS.index(c)] >= limits[docs.lang][c]).sum()) if c not in clean.DOMAINS[name] else None for c in DROPPING]
+        table.append([name, str(docs.n), *("not measured" if c is None else str(c) for c in counts)])
+    return table
+
+
+def write_review(
+    path: Path, held: Sequence[Any], scores: np.ndarray, found: Mapping[str, tuple[clean.Documents, np.ndarray]], limits: Mapping[str, Mapping[str, float]]
+) -> None:
+    """The page for a person's eye: curves, confusion, calibration, false positives by domain, and the worst documents."""
+    curves, reliability, tables = [], [], []
+    for i, label in enumerate(LABELS):
+        truth = np.array([e.target[i] == 1.0 for e in held])
+        recall, precision, _ = pr_curve(scores[:, i], truth)
+        curves.append(page.Curve(label, recall, precision, int(truth.sum())))
+        bins = calibration(scores[:, i], truth)
+        reliability.append(page.Curve(label, bins.mean_score, bins.positive_share, bins.n))
+        flagged = np.array([scores[k, i] >= limits[e.lang][label] for k, e in enumerate(held)])
+        matrix = np.array([[int((~truth & ~flagged).sum()), int((~truth & flagged).sum())], [int((truth & ~flagged).sum()), int((truth & flagged).sum())]])
+        tables.append(page.Confusion(["other", label], matrix, title=f"{label} at its threshold"))
+    bars, worst = [], []
+    for name, (docs, deciding) in found.items():
+        for label in DROPPING:
+            if label in clean.DOMAINS[name]:
+                continue
+            i = LABELS.index(label)
+            bars.append(page.Bar(f"{name}: {label}", float((deciding[:, i] >= limits[docs.lang][label]).mean()), docs.n))
+            starts = np.searchsorted(docs.owner, np.arange(docs.n))
+            worst += [
+                (
+                    float(deciding[k, i] - limits[docs.lang][label]),
+                    docs,
+                    k,
+                    label,
+                    docs.windows[starts[k]] if starts[k] < len(docs.windows) else "",
+                    float(deciding[k, i]),
+                )
+                for k in np.argsort(-deciding[:, i])[:5]
+            ]
+    worst.sort(key=lambda w: -w[0])
+    shown = [page.Document(w[1].keys[w[2]], f"{w[1].name} ({w[3]})", w[1].lang, w[5], "clean", w[4]) for w in worst[:50]]
+    sections = [
+        page.Section(
+            "Precision and recall",
+            "The validation part of the written set: passages that no training saw.",
+            [page.Chart("Precision over recall", "recall", "precision", curves)],
+        ),
+        page.Section("Calibration", "", [page.Chart("Share of positives over score", "mean score", "share of positives", reliability, diagonal=True)]),
+        page.Section("Confusion", "At the shipped thresholds.", tables),
+        page.Section("False positives in clean domains", "", [page.Bars(bars, bound=0.001)]),
+        page.Section("The worst documents", "Clean documents nearest to being dropped, or dropped.", [page.Documents(shown)]),
+    ]
+    page.write_page(path, "sensitive: review", sections)
+
+
+def figures(
+    judge: Judge, found: Mapping[str, tuple[clean.Documents, np.ndarray]], limits: Mapping[str, Mapping[str, float]]
+) -> tuple[str, list[Any], np.ndarray]:
+    """The card's tables as Markdown, with the own set and its scores."""
+    held, scores = own_set(judge)
+    total, single = hatecheck(judge)
+    parts = [
+        "### Own set, validation part, at the shipped thresholds\n",
+        markdown_table(
+            ["language", "class", "positives", "AUC", "threshold", "recall", "precision", "F1 (95 %)", "precision at 1 % prevalence"],
+            own_figures(held, scores, limits),
+        ),
+        "\n### Look-alikes that would be flagged\n",
+        markdown_table(["language", "class", "n", "share"], look_alikes(held, scores, limits)),
+        "\n### Clean domains: documents that each class would drop\n",
+        markdown_table(["domain", "n", *DROPPING], clean_figures(found, limits)),
+        "\n### HateCheck, abuse at 0.5\n",
+        markdown_table(["language", "n", "accuracy (95 %)", "worst functionality", "identity mentions flagged"], total),
+        "",
+        markdown_table(["language", "functionality", "n", "accuracy"], single),
+    ]
+    return "\n".join(parts), held, scores
+
+
+def shipped_limits(folder: Path = HERE) -> dict[str, dict[str, float]]:
+    return dict(tomllib.loads((folder / "model.toml").read_text(encoding="utf-8"))["thresholds"])

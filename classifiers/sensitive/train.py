@@ -1,0 +1,241 @@
+"""`sensitive`: six classes of text that a corpus may not want, in English and Chinese. Examples, training, thresholds, figures.
+
+What it learns from: the written passages and their expansions; COLD (Chinese offensive language) and the Vicomtech forum posts for abuse; pages
+of nothing but lexicon entries for what hijacked pages look like; and clean prose in windows of every length. A label that nobody gave is
+unknown (nan) and enters no loss. HateCheck is for testing and never seen.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from classifiers.data import draw, held_out, rows
+from classifiers.finetune import Example, FineTuning
+from classifiers.lexicons import AT_LEAST, Lexicon, entries
+from classifiers.ship import write_figures
+from classifiers.written import expand, passages
+from pipeline.measures.windows import windows
+
+LABELS = ("adult", "gambling", "abuse", "violence", "spam", "political")
+DROPPING = LABELS[:5]  # `political` is a topic: tagged, never dropped by the flagship
+HERE = Path(__file__).parent
+UNKNOWN = math.nan
+LOSS = 0.01  # of the flagged validation passages, the share that the student may let go
+
+# Clean sources of negatives: what is not known of them. Laws and government news are political by topic; old novels have violence in them.
+CLEAN = {
+    "text_train/en-classic-books": ("violence",),
+    "text_train/en-docs-news-textbook": (),
+    "text_train/en-gov": ("political",),
+    "text_train/en-novel": ("violence", "abuse"),
+    "text_train/en-transcripts": (),
+    "text_train/zh-classical": ("violence",),
+    "text_train/zh-docs-infra": (),
+    "text_train/zh-docs-language": (),
+    "text_train/zh-gov-laws": ("political",),
+    "text_train/zh-novel": ("violence", "abuse"),
+    "text_train/zh-poetry": (),
+    "text_train/zh-textbook-qa": (),
+}
+WINDOWS_EACH = 300
+POSTS = 0.45  # of COLD's posts, by hash: more of them teach abuse little and cost most of the time
+
+
+def settings(base: str) -> FineTuning:
+    return FineTuning("labels", LABELS, base, epochs=3.0, learning_rate=4e-4, batch_tokens=4096, smoothing=0.01)
+
+
+def target(labels: Sequence[str], unknown: Sequence[str] = ()) -> tuple[float, ...]:
+    return tuple(1.0 if name in labels else UNKNOWN if name in unknown else 0.0 for name in LABELS)
+
+
+def written(validation: bool) -> list[Example]:
+    """The written passages of one side of the split, expanded: four ways where a group's name stands in a slot, else two."""
+    found = []
+    for passage, slots in passages(HERE / "written"):
+        if passage.validation == validation:
+            ways = 4 if "{group" in passage.text or "{object" in passage.text else 2
+            for i, text in enumerate(expand(passage, slots, ways)):
+                found.append(Example(text, target(passage.labels), passage.lang, "written", f"{passage.key}/{i}", weight=1.0 if validation else 2.0))
+    return found
+
+
+def posts() -> Iterator[Example]:
+    """Labelled posts: abuse is known, and little else. Held-out ones are left out."""
+    for row in rows("toxicity/cold_zh", "train"):
+        if not held_out(row.text) and draw(row.key, "posts") < POSTS:
+            yield Example(row.text, target(["abuse"] if int(row.fields["label"]) else [], ("violence", "political")), "zh", "cold", row.key, weight=0.7)
+    for row in rows("toxicity/vicomtech_whiteforum_en", "train"):
+        if not held_out(row.text) and row.fields["label"] in ("hate", "noHate"):
+            hate = row.fields["label"] == "hate"
+            yield Example(row.text, target(["abuse"] if hate else [], ("violence", "political")), "en", "vicomtech", row.key, weight=1.5 if hate else 0.5)
+
+
+def lengths(text: str, key: str) -> str:
+    """A hashed stretch of a window: half of them short, so that length does not tell the classes apart."""
+    share = draw(key, "length")
+    if share > 0.5:
+        return text
+    size = max(20, int(len(text) * (0.05 + share)))
+    start = int(draw(key, "start") * max(1, len(text) - size))
+    return text[start : start + size]
+
+
+def clean_windows(each: int = WINDOWS_EACH, seed: str = "clean") -> Iterator[tuple[str, str, str, str]]:
+    """(key, language, source, window) of clean prose: `each` hashed windows of every source, of different documents where it has so many."""
+    for name in CLEAN:
+        chosen = sorted(rows(name, "train"), key=lambda row: draw(row.key, seed))
+        cut = [windows(row.text, 210, 6) for row in chosen[:each]]
+        pool = [(f"{row.key}/{i}", row.lang, w) for row, ws in zip(chosen, cut, strict=False) for i, w in enumerate(ws)]
+        for key, lang, window in sorted(pool, key=lambda p: draw(p[0], seed + "-window"))[:each]:
+            yield key, lang, name, window
+
+
+def sentences() -> Iterator[Example]:
+    """Short ordinary sentences of both languages, which posts are not."""
+    for name, lang, most in (
+        ("langid/tatoeba", "eng", 1500),
+        ("langid/tatoeba", "cmn", 1500),
+        ("langid/lingua_sentences", "en", 500),
+        ("langid/lingua_sentences", "zh", 500),
+    ):
+        chosen = [r for r in rows(name, "train") if r.fields.get("lang") == lang]
+        for row in sorted(chosen, key=lambda r: draw(r.key, "sentences"))[:most]:
+            yield Example(row.text, target((), ("political", "violence")), "zh" if lang in ("cmn", "zh") else "en", name, row.key, weight=0.7)
+
+
+def lexicons() -> dict[tuple[str, str], Lexicon]:
+    """The lists by (class, language), without the entries that clean documents hold."""
+    clean: dict[str, list[str]] = {"en": [], "zh": []}
+    for name in CLEAN:
+        for row in rows(name, "train"):
+            if draw(row.key, "prune") < 0.15:
+                clean[row.lang].append(row.text[:20_000])
+    return {(label, lang): Lexicon(entries(label, lang), clean[lang]) for label, lang in (("adult", "zh"), ("spam", "zh"), ("violence", "zh"), ("adult", "en"))}
+
+
+def stuffed(lists: Mapping[tuple[str, str], Lexicon], each: int = 150) -> Iterator[Example]:
+    """Pages of lexicon entries and nothing else: what keyword stuffing looks like."""
+    for (label, lang), lexicon in lists.items():
+        if label == "violence":
+            continue  # names of weapons are no violence
+        words = sorted(lexicon.entries)
+        print(f"lexicon {label} {lang}: {len(words)} entries kept")
+        for i in range(each):
+            chance = np.random.default_rng([7, i, len(words)])
+            size = int(chance.integers(AT_LEAST + 3, 60))
+            separator = (" ", "，", "|", "\n", " - ", "、")[int(chance.integers(6))]
+            text = separator.join(words[j] for j in chance.integers(0, len(words), size))
+            yield Example(
+                text, target([label], ("spam", "adult", "gambling", "violence", "political", "abuse")), lang, f"lexicon-{label}", f"stuffed-{label}-{lang}-{i}"
+            )
+
+
+def examples() -> list[Example]:
+    """Everything that the shipped model is trained on."""
+    lists = lexicons()
+    found = [*written(False), *posts(), *sentences(), *stuffed(lists)]
+    for key, lang, source, window in clean_windows():
+        text = lengths(window, key)
+        # A list proposes and never judges: where it finds three of its entries in clean prose, nobody knows, and the label stays out.
+        proposed = [label for (label, of), lexicon in lists.items() if of == lang and lexicon.hits(text) >= AT_LEAST]
+        found.append(Example(text, target((), (*CLEAN[source], *proposed)), lang, source, key))
+    return found
+
+
+def summary(found: Sequence[Example]) -> dict[str, dict[str, int]]:
+    """Examples by source, and how many of them carry each label."""
+    out: dict[str, Counter[str]] = {}
+    for e in found:
+        mine = out.setdefault(e.source, Counter())
+        mine["examples"] += 1
+        mine.update(label for label, t in zip(LABELS, e.target, strict=True) if t == 1.0)
+    return {source: dict(counts) for source, counts in out.items()}
+
+
+# --- the three commands ---------------------------------------------------------------------------------------------------------
+
+
+def train(work: Path, base: str) -> None:
+    """Fine-tune the network, once more with the clean windows that it took for something else, and train the student."""
+    from classifiers.finetune import fine_tune, probabilities
+
+    found = examples()
+    plain = settings(base)
+    tuned = fine_tune(plain, found, work / "first")
+    mined: list[Example] = []
+    for key, lang, source, window in clean_windows(150, "mine"):
+        mined.append(Example(window, target((), CLEAN[source]), lang, source, key, 2.0))
+    scores = probabilities(plain, tuned([e.text for e in mined]))
+    known = ~np.isnan(np.array([e.target for e in mined]))
+    hard = [e for e, s in zip(mined, (scores * known)[:, :5].max(axis=1), strict=True) if s > 0.1]
+    print(f"{len(hard)} of {len(mined)} clean windows scored above 0.1", flush=True)
+    chance = np.random.default_rng(3)
+    again = [found[i] for i in chance.choice(len(found), min(len(found), 5000), replace=False)] + hard * 2
+    tuned = fine_tune(replace(plain, base=str(_saved(tuned, work / "first-model")), epochs=1.0, learning_rate=1e-4), again, work / "second")
+    tuned.save(work / "model")
+    train_students(work)
+
+
+def train_students(work: Path) -> None:
+    """The student: the same examples, one-versus-all, nothing pruned."""
+    from classifiers.students import train_student
+
+    spread = [(e.text, [name for name, t in zip(LABELS, e.target, strict=True) if t == 1.0]) for e in examples() for _ in range(round(max(1.0, e.weight)))]
+    train_student(spread, work / "student.ftz", dimension=32, epochs=10, buckets=100_000, min_count=2, cutoff=1_000_000)
+
+
+def _saved(tuned: Any, folder: Path) -> Path:
+    tuned.save(folder)
+    return folder
+
+
+def export(work: Path) -> None:
+    """The int8 network and the student into the folder that ships, thresholds by the clean domains, the band, model.toml, and its pin."""
+    import shutil
+
+    from classifiers import clean
+    from classifiers.finetune import load
+    from classifiers.sensitive import measure
+    from classifiers.ship import pin, write_description, write_network
+    from pipeline.measures.networks import FasttextScores, OnnxScores
+
+    tuned = load(settings(str(work / "model")))
+    calibration = [*(e.text for e in written(False)), *(w for _, _, _, w in clean_windows(20, "calibration"))]
+    write_network(tuned, HERE, calibration)
+    shutil.copyfile(work / "student.ftz", HERE / "student.ftz")
+    network = OnnxScores(HERE / "model.onnx", HERE / "tokenizer.json", LABELS, 256)
+
+    def judge(passages: Sequence[str]) -> np.ndarray:
+        return 1.0 / (1.0 + np.exp(-network(passages)))
+
+    found = clean.score_all(judge, 300)
+    limits = measure.thresholds(found)
+    held = written(True)
+    flags = np.array(
+        [any(s >= limits[e.lang][name] for s, name in zip(row, LABELS, strict=True)) for e, row in zip(held, judge([e.text for e in held]), strict=True)]
+    )
+    student = FasttextScores(HERE / "student.ftz", LABELS)
+    sure = student([e.text for e in held]).max(axis=1)
+    low = float(np.quantile(sure[flags], LOSS)) if flags.any() else 0.0
+    everyday = np.concatenate([student(docs.windows[:400]).max(axis=1) for docs, _ in found.values()])
+    about = {
+        "name": "sensitive", "task": "labels", "labels": list(LABELS), "licence": "CC-BY-SA-4.0", "max_length": 256,
+        "bert": {"file": "model.onnx", "tokenizer": "tokenizer.json"},
+        "fasttext": {"file": "student.ftz"},
+        "cascade": {"band": [round(low, 6), 1.0], "recall_lost": LOSS, "clean_windows_that_leave_early": round(float((everyday < low).mean()), 4)},
+        "thresholds": limits,
+    }  # fmt: skip
+    pin("sensitive", write_description(HERE, about, ["model.onnx", "tokenizer.json", "student.ftz"]))
+    text, held, scores = measure.figures(judge, found, limits)
+    write_figures(HERE / "card.md", text)
+    measure.write_review(work / "review.html", held, scores, found, limits)
+    print(text)
+
+
+evaluate = export  # thresholds, figures and the page come from one pass over the clean domains
