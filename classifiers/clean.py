@@ -1,4 +1,5 @@
-"""The clean domains: sets of ordinary text by which thresholds are fixed and false positives counted. They train nothing here.
+"""The clean domains: sets of ordinary text by which thresholds are fixed and false positives counted. They teach `sensitive` nothing; half of
+four of them teaches `quality`, and its card marks those.
 
 A document's statistic for a bound `share of flagged windows <= SHARE` is the window probability that decides it: the document is dropped by
 threshold t exactly where that probability is at least t.

@@ -78,7 +78,7 @@ def report(name: str, base: str | None, work: Path | None = None) -> list[list[s
     out = []
     models: list[tuple[str, np.ndarray]] = [("fastText", fasttext_baseline(train, test))]
     if base is not None:
-        models.append((base, bert(task, base, train, test, work)))
+        models.append((base, bert(task, base, train, test, None if work is None else work / Path(base).name)))
     for model, predicted in models:
         right = bootstrap(accuracy, truth, predicted, seed=1)
         f1 = bootstrap(lambda t, p: macro_f1(t, p, classes), truth, predicted, seed=1)

@@ -9,11 +9,14 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+
+from pipeline.errors import ModelError
+from pipeline.store import fingerprint
 
 Task = Literal["labels", "grade", "choice"]
 
@@ -113,7 +116,7 @@ def _schedule(lengths: np.ndarray, settings: FineTuning) -> Iterator[tuple[bool,
 
 
 def fine_tune(settings: FineTuning, examples: Sequence[Example], work: Path | None = None, say: Callable[[str], None] = print) -> Tuned:
-    """Train on the examples and return the model. With `work`, the curve goes to `work/curve.jsonl` and a checkpoint of each epoch is kept there,
+    """Train on the examples and return the model. With `work`, the curve goes to `work/curve.jsonl` and the last epoch's checkpoint is kept there,
     from which a run that was stopped goes on."""
     import torch
     from torch.nn import functional as F  # noqa: N812  # torch's own short name
@@ -149,11 +152,17 @@ def fine_tune(settings: FineTuning, examples: Sequence[Example], work: Path | No
     per_epoch = sum(1 for _ in batches(lengths, settings.batch_tokens, np.random.default_rng([settings.seed, 0])))
     total = max(1, round(per_epoch * settings.epochs))
     step, begun, running = 0, time.monotonic(), []
+    # A run of more or fewer epochs goes on from the same checkpoint; anything else is another run.
+    identity = fingerprint([asdict(replace(settings, epochs=0.0)), [[e.text, [repr(t) for t in e.target], e.weight] for e in examples]])
     balance = torch.tensor(settings.class_weights, device=device) if settings.class_weights else None
     if work is not None:
         work.mkdir(parents=True, exist_ok=True)
         if (work / "checkpoint.pt").exists():
             state = torch.load(work / "checkpoint.pt", map_location=device, weights_only=True)
+            if state["of"] != identity:
+                raise ModelError(
+                    f"{work / 'checkpoint.pt'} is of another run: other settings, another base, or other examples. Remove {work}, or give another folder."
+                )
             model.load_state_dict(state["model"])
             optimizer.load_state_dict(state["optimizer"])
             step = state["step"]
@@ -195,7 +204,7 @@ def fine_tune(settings: FineTuning, examples: Sequence[Example], work: Path | No
                 with (work / "curve.jsonl").open("a") as curve:
                     curve.write(json.dumps(point) + "\n")
         if work is not None and (epoch_ends or step == total):
-            torch.save({"model": model.state_dict(), "optimizer": optimizer.state_dict(), "step": step}, work / "checkpoint.tmp")
+            torch.save({"model": model.state_dict(), "optimizer": optimizer.state_dict(), "step": step, "of": identity}, work / "checkpoint.tmp")
             os.replace(work / "checkpoint.tmp", work / "checkpoint.pt")
     model.eval()
     return tuned

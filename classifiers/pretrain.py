@@ -101,7 +101,8 @@ def masked(ids: np.ndarray, share: float, vocabulary: int, chance: np.random.Gen
 
 
 def pretrain(folder: Path, work: Path, minutes: float = math.inf) -> None:
-    """Train the encoder that `folder/train.toml` describes; checkpoints and the curve go to `work`, the result to `folder`.
+    """Train the encoder that `folder/train.toml` describes; checkpoints, the curve and the result (`work/model`) go to `work`,
+    the vocabulary to `folder`. A vocabulary and chunks that are there already are used: remove them where `train.toml` changes them.
 
     Stops with a checkpoint after `minutes`; running again goes on from there.
     """

@@ -57,7 +57,7 @@ def train_student(
             raise ModelError(f"'{label}' is no label for a student: it must be one word, and '{NONE}' is what a text without labels gets.")
     if min(buckets, cutoff) < 256:
         raise ModelError(f"buckets = {buckets}, cutoff = {cutoff}: the quantiser needs 256 rows or more.")
-    _trainer()  # before the work, for its message
+    check_trainer()  # before the work, for its message
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".tmp-") as folder:
         lines, made = Path(folder) / "examples.txt", Path(folder) / "model.ftz"
@@ -87,6 +87,11 @@ def _train(asked: dict[str, Any]) -> None:
 def training_line(text: str) -> str:
     """A text as a line of fastText's input: `line_of`, less what fastText would take for a label or the end of the line, and lone surrogates."""
     return _WORDS_OF_FASTTEXT.sub(" ", line_of(text.encode("utf-8", "replace").decode()))
+
+
+def check_trainer() -> None:
+    """ModelError, with the remedy, where the installed fastText cannot train."""
+    _trainer()
 
 
 def _trainer() -> Any:

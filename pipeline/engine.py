@@ -8,6 +8,7 @@ gets finished. Results are small; data travels through files only.
 import contextlib
 import glob
 import logging
+import math
 import os
 import platform
 import shutil
@@ -137,8 +138,6 @@ class OnRay:
         except PipelineError:
             self.close()
             raise
-        # Every actor in flight gets a part of a GPU, so that none waits for one that an idle actor holds.
-        self._gpu_share = int(min(1.0, ray.cluster_resources().get("GPU", 0) / self.limit) * 10_000) / 10_000
         self._call: Any = ray.remote(max_retries=0, num_cpus=1)(_call)
         self._actor: Any = ray.remote(max_restarts=0, num_cpus=0)(_Holder)
 
@@ -163,6 +162,7 @@ class OnRay:
         running: dict[Any, tuple[int, int, Any, float]] = {}  # reference -> item, link, actor, since
         idle: dict[int, list[Any]] = {j: [] for j in range(len(links))}
         attempts: dict[int, int] = {}
+        gpu_share = self._gpu_share(sum(link.gpu for link in links))
         try:
             while ready or running:
                 while ready and len(running) < self.limit:
@@ -170,7 +170,7 @@ class OnRay:
                     actor, arguments = None, items[i][j]
                     assert arguments is not None
                     if links[j].make is not None:
-                        actor = idle[j].pop() if idle[j] else self._actor.options(num_gpus=self._gpu_share if links[j].gpu else 0).remote(links[j].make)
+                        actor = idle[j].pop() if idle[j] else self._actor.options(num_gpus=gpu_share if links[j].gpu else 0).remote(links[j].make)
                         reference = actor.run.remote(arguments)
                     else:
                         reference = self._call.remote(links[j].call, arguments)
@@ -221,6 +221,11 @@ class OnRay:
                     with contextlib.suppress(Exception):
                         ray.kill(actor)
         return outcome
+
+    def _gpu_share(self, links: int) -> float:
+        """What part of a GPU an actor asks for, so that as many as can ever be alive fit: none waits for a GPU that an idle one holds."""
+        gpus = int(self.ray.cluster_resources().get("GPU", 0)) if links else 0
+        return math.floor(10_000 / math.ceil(self.limit * links / gpus)) / 10_000 if gpus else 0.0
 
     @staticmethod
     def _next(item: Sequence[Any], after: int) -> int:

@@ -181,7 +181,9 @@ def sources(found: Sequence[Example]) -> tuple[list[tuple[str, list[str]]], dict
 def train(work: Path, base: str) -> None:
     """The teacher (BERT), then its student and the baseline of sources."""
     from classifiers.finetune import fine_tune
+    from classifiers.students import check_trainer
 
+    check_trainer()  # before the hours, not after
     fine_tune(settings(base), examples(), work / "first").save(work / "model")
     train_students(work)
 
@@ -200,26 +202,23 @@ def train_students(work: Path) -> None:
     train_student(sources(found)[0], work / "sources.ftz", **SMALL)
 
 
-def export(work: Path) -> None:
-    """The int8 network and the student into the folder that ships, the band, the buckets, model.toml, its pin, and the figures."""
-    import shutil
-
-    from classifiers import clean
-    from classifiers.finetune import load
-    from classifiers.quality import measure
-    from classifiers.ship import pin, write_description, write_figures, write_network
+def judge(passages: Sequence[str]) -> np.ndarray:
+    """Grades under the network that ships. (passages, 1)"""
     from pipeline.measures.networks import OnnxScores
 
-    found = examples()
-    write_network(load(settings(str(work / "model"))), HERE, [e.text for e in found])
+    return np.clip(OnnxScores(HERE / "model.onnx", HERE / "tokenizer.json", ("quality",), 256)(passages), 0.0, 5.0)
+
+
+def export(work: Path) -> None:
+    """The int8 network, the student and the baseline of sources into the folder that ships; the band, the buckets, model.toml, its pin."""
+    import shutil
+
+    from classifiers.finetune import load
+    from classifiers.quality import measure
+    from classifiers.ship import pin, write_description, write_network
+
+    write_network(load(settings(str(work / "model"))), HERE, [e.text for e in examples()])
     shutil.copyfile(work / "student.ftz", HERE / "student.ftz")
-    network = OnnxScores(HERE / "model.onnx", HERE / "tokenizer.json", ("quality",), 256)
-
-    def judge(passages: Sequence[str]) -> np.ndarray:
-        return np.clip(network(passages), 0.0, 5.0)
-
-    domains = {name: clean.documents(name, 200) for name in clean.DOMAINS}
-    graded = {name: (docs, measure.means(judge(docs.windows)[:, 0], docs)) for name, docs in domains.items()}
     about = {
         "name": "quality", "task": "grade", "labels": ["quality"], "licence": "CC-BY-SA-4.0", "max_length": 256,
         "bert": {"file": "model.onnx", "tokenizer": "tokenizer.json"},
@@ -228,10 +227,17 @@ def export(work: Path) -> None:
         "cascade": {"band": list(measure.band(judge, HERE / "student.ftz"))},
     }  # fmt: skip
     pin("quality", write_description(HERE, about, ["model.onnx", "tokenizer.json", "student.ftz"]))
-    text = measure.figures(judge, HERE / "student.ftz", work / "sources.ftz", sources(found)[1], graded)
+
+
+def evaluate(work: Path) -> None:
+    """Measure what ships, beside the student and the baseline of sources (which lies in the work folder): the card's tables and the review page."""
+    from classifiers import clean
+    from classifiers.quality import measure
+    from classifiers.ship import write_figures
+
+    domains = {name: clean.documents(name, 200) for name in clean.DOMAINS}
+    graded = {name: (docs, measure.means(judge(docs.windows)[:, 0], docs)) for name, docs in domains.items()}
+    text = measure.figures(judge, HERE / "student.ftz", work / "sources.ftz", sources(examples())[1], graded)
     write_figures(HERE / "card.md", text)
     measure.write_review(work / "review.html", judge, graded)
     print(text)
-
-
-evaluate = export

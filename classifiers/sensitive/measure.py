@@ -16,12 +16,6 @@ from classifiers.ship import markdown_table
 Judge = Callable[[Sequence[str]], np.ndarray]
 MARGIN = 0.02  # added to the highest clean score, since clean text that nobody measured is a little wilder
 CEILING = 0.995  # a threshold above this would never be reached
-EVERY_DAY = ("medicine", "law", "sex education")
-_NEAR = {  # what a look-alike passage is about -> the group in which its false positives are reported
-    "medicine": ("medic", "clinic", "gyn", "contracep", "hpv", "sti", "breast", "urolog", "health", "医", "妇科", "男科", "避孕", "疫苗", "母乳", "乳腺"),
-    "law": ("law", "court", "police", "legal", "法", "判决", "案", "警"),
-    "sex education": ("sex ed", "education", "consent", "puberty", "性教育", "青春期", "性别"),
-}
 
 
 def domain_scores(found: Mapping[str, tuple[clean.Documents, np.ndarray]], label: str, lang: str) -> dict[str, np.ndarray]:
@@ -37,13 +31,13 @@ def thresholds(found: Mapping[str, tuple[clean.Documents, np.ndarray]]) -> dict[
         out[lang] = {}
         for label in LABELS:
             least = threshold_at(domain_scores(found, label, lang)) if label in DROPPING else 0.0
-            out[lang][label] = round(min(CEILING, max(0.5, least + MARGIN)), 4) if label in DROPPING else 0.5
+            out[lang][label] = max(least, round(min(CEILING, max(0.5, least + MARGIN)), 4)) if label in DROPPING else 0.5
     return out
 
 
 def own_set(judge: Judge) -> tuple[list[Any], np.ndarray]:
     """The validation part of the written set, and its scores."""
-    held = written(True)
+    held = [e for e in written(True) if e.key.endswith("/0")]  # one text a passage: its other expansions are no independent witnesses
     return held, judge([e.text for e in held])
 
 
@@ -53,6 +47,8 @@ def own_figures(held: Sequence[Any], scores: np.ndarray, limits: Mapping[str, Ma
     for lang in ("en", "zh"):
         mine = np.array([e.lang == lang for e in held])
         for i, label in enumerate(LABELS):
+            if label == "spam":  # an advertisement for adults or gamblers is spam by its form; nobody labelled that, so it is neither right nor wrong
+                mine = mine & np.array([not (e.target[0] == 1.0 or e.target[1] == 1.0) for e in held])
             truth = np.array([e.target[i] == 1.0 for e in held])[mine]
             score, limit = scores[mine, i], limits[lang][label]
             flagged = score >= limit
@@ -67,15 +63,23 @@ def own_figures(held: Sequence[Any], scores: np.ndarray, limits: Mapping[str, Ma
     return table
 
 
+def recalls(held: Sequence[Any], scores: np.ndarray, limits: Mapping[str, Mapping[str, float]]) -> dict[str, dict[str, dict[str, float]]]:
+    """Recall and precision on the own set at the thresholds, by language and label, for model.toml."""
+    out: dict[str, dict[str, dict[str, float]]] = {}
+    for row in own_figures(held, scores, limits):
+        out.setdefault(row[0], {})[row[1]] = {"recall": float(row[5]), "precision": float(row[6]), "precision_at_1_percent": float(row[8])}
+    return out
+
+
 def look_alikes(held: Sequence[Any], scores: np.ndarray, limits: Mapping[str, Mapping[str, float]]) -> list[list[str]]:
-    """False positives among the look-alikes: all of them, by language."""
+    """Look-alikes flagged as anything, by language and by what they look like: the first files hold medicine, law, sex education, crime news,
+    casino history and the like; the second ones counter-speech, identity mentions, ordinary hostility, news, product pages."""
     table = []
     for lang in ("en", "zh"):
-        mine = np.array([e.lang == lang and not any(t == 1.0 for t in e.target) for e in held])
-        for label in ("adult", "gambling", "abuse", "violence", "spam"):
-            i = LABELS.index(label)
-            flagged = scores[mine, i] >= limits[lang][label]
-            table.append([lang, label, str(int(mine.sum())), f"{flagged.mean():.4f}"])
+        for part, name in (("a", "adult or gambling"), ("b", "abuse, violence, spam or politics")):
+            mine = [k for k, e in enumerate(held) if e.key.startswith(f"{lang}-{part}") and not any(t == 1.0 for t in e.target)]
+            flags = [sum(scores[k, LABELS.index(c)] >= limits[lang][c] for k in mine) for c in DROPPING]
+            table.append([lang, name, str(len(mine)), *(f"{f} ({f / max(1, len(mine)):.1%})" for f in flags)])
     return table
 
 
@@ -106,7 +110,7 @@ def clean_figures(found: Mapping[str, tuple[clean.Documents, np.ndarray]], limit
     table = []
     for name, (docs, scores) in found.items():
         counts = [int((scores[:, LABELS.index(c)] >= limits[docs.lang][c]).sum()) if c not in clean.DOMAINS[name] else None for c in DROPPING]
-        table.append([name, str(docs.n), *("not measured" if c is None else str(c) for c in counts)])
+        table.append([name, f"{docs.n} (at most {3 / docs.n:.1%})", *("not measured" if c is None else str(c) for c in counts)])
     return table
 
 
@@ -168,13 +172,23 @@ def figures(
     parts = [
         "### Own set, validation part, at the shipped thresholds\n",
         markdown_table(
-            ["language", "class", "positives", "AUC", "threshold", "recall", "precision", "F1 (95 %)", "precision at 1 % prevalence"],
+            [
+                "language",
+                "class",
+                "positives",
+                "AUC",
+                "threshold",
+                "recall",
+                "precision",
+                "F1 (95 %)",
+                "precision if 1 % of pages are such, and 0.1 % of the others flagged",
+            ],
             own_figures(held, scores, limits),
         ),
         "\n### Look-alikes that would be flagged\n",
-        markdown_table(["language", "class", "n", "share"], look_alikes(held, scores, limits)),
+        markdown_table(["language", "look like", "n", *DROPPING], look_alikes(held, scores, limits)),
         "\n### Clean domains: documents that each class would drop\n",
-        markdown_table(["domain", "n", *DROPPING], clean_figures(found, limits)),
+        markdown_table(["domain", "n (what 0 of n says, 95 %)", *DROPPING], clean_figures(found, limits)),
         "\n### HateCheck, abuse at 0.5\n",
         markdown_table(["language", "n", "accuracy (95 %)", "worst functionality", "identity mentions flagged"], total),
         "",

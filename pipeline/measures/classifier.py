@@ -142,7 +142,7 @@ class Classifier:
         check_precision(about, self.kinds, precision)
         if labels is not None and set(labels) - set(about.labels):
             raise ModelError(f"{name} has no label {', '.join(sorted(set(labels) - set(about.labels)))}; it has {', '.join(about.labels)}.")
-        self.band = band or about.band
+        self.band = band or (about.band if cascade else (0.0, TOP_GRADE))  # without a cascade nothing leaves early
         self.limit = limit
         folder = Path(about.folder.path)
         card = about.folder.card
@@ -178,7 +178,9 @@ class Classifier:
                 unsure = np.zeros(n, bool)
         if self._network is not None and unsure.any():
             picked = np.flatnonzero(unsure)
-            scores[picked] = self._activated(self._network([passages[i] for i in picked.tolist()]))
+            mine = self._activated(self._network([passages[i] for i in picked.tolist()]))
+            # Labels: both have a say. Where each errs alone, as a small model does on a kind of page that it never met, the other seldom errs too.
+            scores[picked] = together(scores[picked], mine) if self._student is not None and self.described.task == "labels" else mine
         return scores, unsure
 
     def _graded(self, student: np.ndarray) -> np.ndarray:
@@ -208,7 +210,9 @@ class Classifier:
             strictest = {label: max(t[label] for t in about.thresholds.values()) for label in about.labels}
             for i, label in enumerate(about.labels):
                 limit = np.array([about.thresholds.get(language or "", strictest)[label] for language in languages])
-                out[f"_{label}"] = pa.array(mean((scores[:, i] >= limit[owner]).astype(np.float64)))
+                # A window that left early is not flagged: the thresholds are the last model's, and the student's scale is another.
+                flagged = (scores[:, i] >= limit[owner]) & (by_network | (self._network is None))
+                out[f"_{label}"] = pa.array(mean(flagged.astype(np.float64)))
                 out[f"_{label}_mean"] = pa.array(mean(scores[:, i]))
         elif about.task == "grade":
             grade = mean(scores[:, 0])
@@ -227,13 +231,25 @@ class Classifier:
         return out
 
 
+def together(student: np.ndarray, network: np.ndarray) -> np.ndarray:
+    """Two models' probabilities as one: the mean of their log-odds, each at most 10,000 to 1. Shapes stay."""
+
+    def log_odds(p: np.ndarray) -> np.ndarray:
+        p = np.clip(p, 1e-4, 1 - 1e-4)
+        return np.asarray(np.log(p / (1 - p)))
+
+    return np.asarray(1.0 / (1.0 + np.exp(-(log_odds(student) + log_odds(network)) / 2)))
+
+
 def check_cascade(about: Description, cascade: Sequence[Kind] | None) -> tuple[Kind, ...]:
-    """Which models judge: those named, or the network alone where there is one. ModelError for one that the folder does not have."""
+    """Which models judge: those named; else both for labels, and the network alone for a grade, where there is one. ModelError for one that is not there."""
     if cascade is None:
-        return about.kinds[-1:]
+        return about.kinds if about.task == "labels" else about.kinds[-1:]
     missing = [kind for kind in cascade if kind not in about.kinds]
     if missing:
         raise ModelError(f"{about.folder.name} has no {' and no '.join(missing)} model; it has {', '.join(about.kinds)}.")
+    if about.task == "labels" and len(set(about.kinds) & set(cascade)) < len(about.kinds):
+        raise ModelError(f"{about.folder.name}: its thresholds are those of its models together; one alone has none. Say `cascade: [fasttext, bert]`.")
     return tuple(kind for kind in about.kinds if kind in cascade)
 
 
@@ -246,7 +262,7 @@ def check_precision(about: Description, kinds: Sequence[Kind], precision: Precis
         raise ModelError(
             f"{name} is a checkpoint of transformers without an int8 network: say `precision: cpu-fp32` or `cuda-bf16`, or export it (python -m classifiers export)."
         )
-    if precision != "cpu-int8" and about.folder.card and "config.json" not in about.folder.card.get("files", {}):
+    if precision != "cpu-int8" and about.folder.card and not {"config.json", "model.safetensors"} <= set(about.folder.card.get("files", {})):
         raise ModelError(
             f"{name} holds its network in int8 alone: say `precision: cpu-int8`, or put the checkpoint (config.json and weights) beside its model.toml, and list them in [files]."
         )

@@ -1,7 +1,8 @@
 """The kinds of model that judge a passage: a fastText linear model, a BERT under ONNX Runtime, a BERT under torch.
 
 Each is a small class: passages in, one row of numbers a passage out, in the order of its `labels`. A passage's numbers do not depend on the
-passages beside it: the int8 network was quantised with fixed scales, and how far a passage is padded follows from its own length.
+passages beside it: the int8 network was quantised with fixed scales, and how far a passage is padded follows from its own length. (Under torch,
+in float32 and bf16, the last digits may depend on the batch.)
 """
 
 import re
@@ -78,6 +79,8 @@ class OnnxScores:
         options.intra_op_num_threads = options.inter_op_num_threads = 1  # Ray gives a core to each actor
         options.log_severity_level = 3
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        # On processors without VNNI a product of uint8 and int8 may saturate; this makes both uint8 there, and products exact everywhere.
+        options.add_session_config_entry("session.x64quantprecision", "1")
         self.labels = tuple(labels)
         self._session = onnxruntime.InferenceSession(str(network), options, providers=["CPUExecutionProvider"])
         outputs = self._session.get_outputs()[0].shape[1]

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from pipeline.errors import ModelError
 from pipeline.measures.classifier import Classifier, describe, engines
+from pipeline.measures.networks import FasttextScores, OnnxScores
 from pipeline.measures.windows import windows
 from tests.models import HARMLESS, LABELS, LANGUAGES, SENSITIVE, bundled_files, card, language_files, write_checkpoint, write_model
 
@@ -159,19 +160,39 @@ def test_without_a_cascade_the_network_judges_alone(both: Callable[[str], str]) 
     assert total.sum() == pytest.approx(1), "a choice is a distribution"
 
 
-@pytest.mark.parametrize("task", ["choice", "labels"])
-def test_what_the_student_is_sure_of_leaves_early(both: Callable[[str], str], task: str) -> None:
-    name = both(task)
+def test_what_the_student_is_sure_of_leaves_early(both: Callable[[str], str]) -> None:
+    name = both("choice")
     passages = [GERMAN, HARMLESS, "a", "zzz"]
     student, _ = Classifier(name, cascade=["fasttext"]).judge(passages)
     network, _ = Classifier(name, cascade=["bert"]).judge(passages)
     first = student.max(axis=1)
     for low, high in ((0.0, 1.0), (2.0, 3.0), (float(np.median(first)), 1.0), (0.0, float(np.median(first)))):
         scores, by_network = Classifier(name, cascade=["fasttext", "bert"], band=(low, high)).judge(passages)
-        # Labels: what is likely to have one is looked at again, however sure the student is; a choice is not.
-        expected = first >= low if task == "labels" else (first >= low) & (first <= high)
+        expected = (first >= low) & (first <= high)
         assert by_network.tolist() == expected.tolist()
         assert np.array_equal(scores, np.where(expected[:, None], network, student))
+
+
+def test_labels_are_judged_by_both_together_and_what_left_early_is_not_flagged(both: Callable[[str], str]) -> None:
+    """However sure the student is of a label, the network is asked too; what it sees no label in leaves with its own probabilities, unflagged."""
+    name = both("labels")
+    passages = [GERMAN, HARMLESS, "a", "zzz"]
+    student = FasttextScores(f"{name}/student.ftz", LANGUAGES)(passages)
+    network = OnnxScores(f"{name}/model.onnx", f"{name}/tokenizer.json", LANGUAGES, 256)(passages)
+    odds = [np.log(np.clip(p, 1e-4, 1 - 1e-4) / (1 - np.clip(p, 1e-4, 1 - 1e-4))) for p in (student, 1 / (1 + np.exp(-network)))]
+    both_say = 1 / (1 + np.exp(-(odds[0] + odds[1]) / 2))
+    for low in (0.0, float(np.median(student.max(axis=1))), 2.0):
+        model = Classifier(name, cascade=["fasttext", "bert"], band=(low, 3.0))
+        scores, by_network = model.judge(passages)
+        asked = student.max(axis=1) >= low
+        assert by_network.tolist() == asked.tolist()
+        assert np.allclose(scores, np.where(asked[:, None], both_say, student), atol=1e-12)
+        for row, left in zip(rows(model(passages, [None] * 4)), ~asked, strict=True):
+            assert not left or not any(row[f"_{label}"] for label in LANGUAGES)
+    assert Classifier(name).judge(passages)[1].all(), "without a cascade nothing leaves early"
+    for alone in ("fasttext", "bert"):
+        with pytest.raises(ModelError, match="its thresholds are those of its models together"):
+            Classifier(name, cascade=[alone])
 
 
 def test_the_model_column_says_who_judged(both: Callable[[str], str]) -> None:
@@ -287,7 +308,7 @@ def test_a_precision_that_the_folder_does_not_hold_is_refused(precision: Any, fi
 def test_engines_are_those_of_the_models_that_judge(both: Callable[[str], str]) -> None:
     name = both("choice")
     student, network, cascade = (engines(name, kinds, "cpu-int8") for kinds in (["fasttext"], None, ["fasttext", "bert"]))
-    common = {"numerics", "classifier", name}
+    common = {"numerics", "classifier"}
     assert student.keys() == common | {"fasttext-predict"}
     assert network.keys() == common | {"onnxruntime", "tokenizers"}
     assert cascade.keys() == student.keys() | network.keys()
