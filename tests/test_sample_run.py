@@ -49,6 +49,25 @@ def test_every_stage_finds_what_it_should_on_the_small_sample(world: World, fini
     assert_floors(scored(world, finished))
 
 
+def assert_sensitive(world: World, finished: Finished, least: float) -> None:
+    """The classifiers drop pages of adult and gambling advertisement and stuffed pages, most of them, and nothing else. No model saw these pages."""
+    meant = {row["id"]: row["kind"] for row in world.truth if row["kind"] and row["kind"].startswith(("adult", "gambling", "seo"))}
+    gone = {row["id"] for row in finished.release.ledger.to_pylist() if row["stage"] == "sensitive"}
+    assert gone
+    assert gone <= meant.keys(), sorted(gone - meant.keys())
+    asked = {i for i, kind in meant.items() if kind.startswith(("adult", "gambling"))}
+    assert len(gone & asked) >= least * len(asked)
+
+
+def test_harmful_pages_of_the_small_sample_are_found_and_no_others(world: World, finished: Finished) -> None:
+    assert_sensitive(world, finished, 0.4)
+
+
+@pytest.mark.slow
+def test_harmful_pages_of_the_full_sample_are_found_and_no_others(full_world: World, full_finished: Finished) -> None:
+    assert_sensitive(full_world, full_finished, 0.7)
+
+
 @pytest.mark.slow
 def test_every_stage_finds_what_it_should_on_the_full_sample(full_world: World, full_finished: Finished) -> None:
     assert_floors(scored(full_world, full_finished))

@@ -14,7 +14,8 @@ from classifiers.sensitive.train import DROPPING, HERE, LABELS, written
 from classifiers.ship import markdown_table
 
 Judge = Callable[[Sequence[str]], np.ndarray]
-MARGIN = 0.02  # added to the highest clean score, since clean text that nobody measured is a little wilder
+FLOOR = 0.3  # no threshold is lower, however clean the clean text
+MARGIN = 0.05  # added to the highest clean score, since clean text that nobody measured is a little wilder
 CEILING = 0.995  # a threshold above this would never be reached
 
 
@@ -31,7 +32,7 @@ def thresholds(found: Mapping[str, tuple[clean.Documents, np.ndarray]]) -> dict[
         out[lang] = {}
         for label in LABELS:
             least = threshold_at(domain_scores(found, label, lang)) if label in DROPPING else 0.0
-            out[lang][label] = max(least, round(min(CEILING, max(0.5, least + MARGIN)), 4)) if label in DROPPING else 0.5
+            out[lang][label] = max(least, round(min(CEILING, max(FLOOR, least + MARGIN)), 4)) if label in DROPPING else 0.5
     return out
 
 
