@@ -212,7 +212,7 @@ def test_a_moved_bound_redoes_verdicts_and_what_follows(world: World, copied: Pa
     assert {n: t for n, t in after.items() if n in before and n != "last_run.json"} == {n: t for n, t in before.items() if n != "last_run.json"}, (
         "nothing that was there is written again"
     )
-    assert {name.split("/")[0] for name in after.keys() - before.keys()} == {"drops", "rounds", "tokens", "releases"}
+    assert {name.split("/")[0] for name in after.keys() - before.keys()} == {"drops", "rounds", "score", "tokens", "releases"}
     moved = [row for row in release.ledger.to_pylist() if row["reason"] == "word_count >= 120"]
     assert moved
     assert max(row["value"] for row in moved) >= 50

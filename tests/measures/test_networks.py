@@ -232,7 +232,7 @@ def save(tmp_path: Path) -> Callable[..., ModelFolder]:
 
 @pytest.mark.train
 def test_a_checkpoint_gives_what_transformers_gives(save: Callable[..., ModelFolder]) -> None:
-    import torch
+    torch = pytest.importorskip("torch")
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
     folder = save()
@@ -270,8 +270,7 @@ def test_a_checkpoint_with_a_file_missing_is_refused(save: Callable[..., ModelFo
 
 @pytest.mark.train
 def test_a_gpu_that_is_not_there_is_named(save: Callable[..., ModelFolder]) -> None:
-    import torch
-
+    torch = pytest.importorskip("torch")
     if torch.cuda.is_available():
         pytest.skip("there is one here")
     with pytest.raises(ModelError, match=r"precision cuda-bf16, and there is no GPU here\. cpu-int8 and cpu-fp32 run on a CPU"):
