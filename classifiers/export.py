@@ -26,7 +26,7 @@ def inference_form(model: Any) -> Any:
     import torch
     from torch.nn import functional as F  # noqa: N812  # torch's own short name
 
-    class Inference(torch.nn.Module):
+    class Inference(torch.nn.Module):  # type: ignore[misc]  # untyped where torch is not installed
         def __init__(self) -> None:
             super().__init__()
             body, config = model.roberta_prelayernorm, model.config
@@ -76,7 +76,7 @@ def export_onnx(model: Any, path: Path) -> None:
     """Write a sequence classifier of transformers as ONNX with inputs input_ids and attention_mask, both (batch, length) int64, and output logits."""
     import torch
 
-    class Logits(torch.nn.Module):
+    class Logits(torch.nn.Module):  # type: ignore[misc]  # the same
         def __init__(self) -> None:
             super().__init__()
             self.model = model
