@@ -63,6 +63,30 @@ def start_positions(weight: Any) -> None:
         weight.copy_(torch.cat([torch.sin(angles), torch.cos(angles)], dim=1) * 0.03)
 
 
+def optimizer_of(model: Any, learning_rate: float, weight_decay: float) -> Any:
+    """AdamW as both trainings use it: matrices decay, biases and norms do not."""
+    import torch
+
+    groups = [
+        {"params": [p for p in model.parameters() if p.ndim > 1], "weight_decay": weight_decay},
+        {"params": [p for p in model.parameters() if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=learning_rate, betas=(0.9, 0.98), eps=1e-6, fused=True)
+
+
+def descend(model: Any, optimizer: Any, loss: Any, rate: float) -> float:
+    """One step down a loss at a learning rate, its gradient cut to length 1. Returns the loss."""
+    import torch
+
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+    loss.backward()
+    torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+    optimizer.step()
+    optimizer.zero_grad(set_to_none=True)
+    return float(loss.detach())
+
+
 def write_tokenizer(tokenizer: Tokenizer, folder: Path) -> None:
     """As transformers reads it: tokenizer.json and its small companion."""
     from transformers import PreTrainedTokenizerFast

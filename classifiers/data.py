@@ -39,6 +39,23 @@ TRAIN = (
 )
 
 
+# Prose under permissive licences, source by source.
+PROSE = (
+    "text_train/en-classic-books",
+    "text_train/en-docs-news-textbook",
+    "text_train/en-gov",
+    "text_train/en-novel",
+    "text_train/en-transcripts",
+    "text_train/zh-classical",
+    "text_train/zh-docs-infra",
+    "text_train/zh-docs-language",
+    "text_train/zh-gov-laws",
+    "text_train/zh-novel",
+    "text_train/zh-poetry",
+    "text_train/zh-textbook-qa",
+)
+
+
 @dataclass(frozen=True)
 class Row:
     """One text of a set: its place (`set#number`), its language, and every other field as the set has it."""

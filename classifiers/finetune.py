@@ -9,16 +9,16 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
+from classifiers.bert import descend, optimizer_of
 from pipeline.errors import ModelError
+from pipeline.measures.classifier import Task
 from pipeline.store import fingerprint
-
-Task = Literal["labels", "grade", "choice"]
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Example:
 
 @dataclass(frozen=True)
 class FineTuning:
-    """How to fine-tune. `batch_tokens`: padded tokens of a step; `class_weights`: of a choice's classes, in the loss."""
+    """How to fine-tune. `batch_tokens`: padded tokens of a step."""
 
     task: Task
     labels: tuple[str, ...]
@@ -49,7 +49,6 @@ class FineTuning:
     dropout: float = 0.1
     smoothing: float = 0.0
     seed: int = 1
-    class_weights: tuple[float, ...] = field(default=())
 
     @property
     def outputs(self) -> int:
@@ -146,15 +145,12 @@ def fine_tune(settings: FineTuning, examples: Sequence[Example], work: Path | No
     lengths = np.array([len(i) for i in ids])
     targets = np.array([e.target for e in examples], np.float32)
     weights = np.array([e.weight for e in examples], np.float32)
-    plain, bare = [p for p in model.parameters() if p.ndim > 1], [p for p in model.parameters() if p.ndim <= 1]
-    groups = [{"params": plain, "weight_decay": settings.weight_decay}, {"params": bare, "weight_decay": 0.0}]
-    optimizer = torch.optim.AdamW(groups, lr=settings.learning_rate, betas=(0.9, 0.98), eps=1e-6, fused=True)
+    optimizer = optimizer_of(model, settings.learning_rate, settings.weight_decay)
     per_epoch = sum(1 for _ in batches(lengths, settings.batch_tokens, np.random.default_rng([settings.seed, 0])))
     total = max(1, round(per_epoch * settings.epochs))
     step, begun, running = 0, time.monotonic(), []
     # A run of more or fewer epochs goes on from the same checkpoint; anything else is another run.
     identity = fingerprint([asdict(replace(settings, epochs=0.0)), [[e.text, [repr(t) for t in e.target], e.weight] for e in examples]])
-    balance = torch.tensor(settings.class_weights, device=device) if settings.class_weights else None
     if work is not None:
         work.mkdir(parents=True, exist_ok=True)
         if (work / "checkpoint.pt").exists():
@@ -176,8 +172,6 @@ def fine_tune(settings: FineTuning, examples: Sequence[Example], work: Path | No
         block, mask = np.full((len(rows), longest), tuned.pad, np.int64), np.zeros((len(rows), longest), np.int64)
         for i, row in enumerate(rows):
             block[i, : lengths[row]], mask[i, : lengths[row]] = ids[row], 1
-        for group in optimizer.param_groups:
-            group["lr"] = settings.learning_rate * min(1.0, (step + 1) / max(1.0, settings.warm_up * total), (total - step) / total)
         with torch.autocast(device, torch.bfloat16):
             logits = model(input_ids=torch.from_numpy(block).to(device), attention_mask=torch.from_numpy(mask).to(device)).logits
         target, weight = torch.from_numpy(targets[rows]).to(device), torch.from_numpy(weights[rows]).to(device)
@@ -188,13 +182,11 @@ def fine_tune(settings: FineTuning, examples: Sequence[Example], work: Path | No
         elif settings.task == "grade":
             loss = (F.mse_loss(logits.float(), target, reduction="none")[:, 0] * weight).mean()
         else:
-            parts = F.cross_entropy(logits.float(), target[:, 0].long(), weight=balance, reduction="none", label_smoothing=settings.smoothing)
+            parts = F.cross_entropy(logits.float(), target[:, 0].long(), reduction="none", label_smoothing=settings.smoothing)
             loss = (parts * weight).mean()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
-        running.append(float(loss.detach()))
+        running.append(
+            descend(model, optimizer, loss, settings.learning_rate * min(1.0, (step + 1) / max(1.0, settings.warm_up * total), (total - step) / total))
+        )
         step += 1
         if step % 50 == 0 or step == total:
             point = {"step": step, "of": total, "loss": round(float(np.mean(running)), 4), "seconds": round(time.monotonic() - begun)}
@@ -224,13 +216,3 @@ def load(settings: FineTuning) -> Tuned:
 
 def _ids(tokenizer: Any, passages: Sequence[str], limit: int) -> list[list[int]]:
     return [list(i) for i in tokenizer(list(passages), truncation=True, max_length=limit)["input_ids"]]
-
-
-def probabilities(settings: FineTuning, logits: np.ndarray) -> np.ndarray:
-    """Logits -> probabilities, or grades from 0 to 5."""
-    if settings.task == "grade":
-        return np.clip(logits, 0.0, 5.0)
-    if settings.task == "labels":
-        return 1.0 / (1.0 + np.exp(-logits))
-    shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return np.asarray(shifted / shifted.sum(axis=1, keepdims=True))

@@ -5,7 +5,6 @@ bf16 on a GPU and on CPUs that have it in hardware; master weights stay float32.
 """
 
 import json
-import math
 import os
 import time
 import tomllib
@@ -49,12 +48,12 @@ def _validation(settings: Pretraining, row: Row) -> bool:
     return held_out(row.text) if row.set.startswith("toxicity/") else draw(row.key, f"{settings.seed}-validation") < settings.validation
 
 
-def texts(settings: Pretraining, sample: float = 1.0) -> Iterator[tuple[str, str]]:
-    """(set#row, text) of every source; `sample` takes a hashed share of them."""
+def texts(settings: Pretraining) -> Iterator[str]:
+    """What the vocabulary is made of: of every source the hashed share that a pass sees, and all where it sees more."""
     for name, weight in settings.sources.items():
         for row in rows(name, "train"):
-            if not _validation(settings, row) and draw(row.key, f"{settings.seed}-sample") < sample * min(1.0, weight):
-                yield row.key, row.text
+            if not _validation(settings, row) and draw(row.key, f"{settings.seed}-sample") < min(1.0, weight):
+                yield row.text
 
 
 def chunks(settings: Pretraining, tokenizer: Any) -> tuple[np.ndarray, np.ndarray]:
@@ -100,11 +99,11 @@ def masked(ids: np.ndarray, share: float, vocabulary: int, chance: np.random.Gen
     return out, np.flatnonzero(pick.reshape(-1))
 
 
-def pretrain(folder: Path, work: Path, minutes: float = math.inf) -> None:
+def pretrain(folder: Path, work: Path) -> None:
     """Train the encoder that `folder/train.toml` describes; checkpoints, the curve and the result (`work/model`) go to `work`,
     the vocabulary to `folder`. A vocabulary and chunks that are there already are used: remove them where `train.toml` changes them.
 
-    Stops with a checkpoint after `minutes`; running again goes on from there.
+    A run that was stopped goes on from its last checkpoint.
     """
     import torch
     from tokenizers import Tokenizer
@@ -113,7 +112,7 @@ def pretrain(folder: Path, work: Path, minutes: float = math.inf) -> None:
     settings = Pretraining.load(folder / "train.toml")
     work.mkdir(parents=True, exist_ok=True)
     if not (folder / "tokenizer.json").exists():
-        bert.write_tokenizer(bert.train_vocabulary((t for _, t in texts(settings)), settings.vocabulary, settings.alphabet), folder)
+        bert.write_tokenizer(bert.train_vocabulary(texts(settings), settings.vocabulary, settings.alphabet), folder)
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     cache = work / "chunks.npz"
     if cache.exists():
@@ -133,10 +132,7 @@ def pretrain(folder: Path, work: Path, minutes: float = math.inf) -> None:
     body, head = model.roberta_prelayernorm, model.lm_head
     fast = torch.compile(body)  # a third faster; there is no dropout, so training and measuring are one program
     bert.start_positions(body.embeddings.position_embeddings.weight)
-    decayed = [p for p in model.parameters() if p.ndim > 1]
-    others = [p for p in model.parameters() if p.ndim <= 1]
-    groups = [{"params": decayed, "weight_decay": settings.weight_decay}, {"params": others, "weight_decay": 0.0}]
-    optimizer = torch.optim.AdamW(groups, lr=settings.learning_rate, betas=(0.9, 0.98), eps=1e-6, fused=True)
+    optimizer = bert.optimizer_of(model, settings.learning_rate, settings.weight_decay)
     step, seen_seconds = 0, 0.0
     checkpoint = work / "checkpoint.pt"
     if checkpoint.exists():
@@ -175,19 +171,13 @@ def pretrain(folder: Path, work: Path, minutes: float = math.inf) -> None:
     print(f"{len(train):,} chunks of {settings.length} tokens, {sum(p.numel() for p in model.parameters()):,} parameters, {device}", flush=True)
     with (work / "curve.jsonl").open("a") as curve:
         running: list[float] = []
-        while step < settings.steps and time.monotonic() - began < 60 * minutes:
+        while step < settings.steps:
             number, within = divmod(step, per_pass)
             if within == 0 or "order" not in locals():
                 order = np.random.default_rng([settings.seed, 1, number]).permutation(len(train))
             ids = train[order[within * settings.batch : (within + 1) * settings.batch]]
-            for group in optimizer.param_groups:
-                group["lr"] = rate(settings, step)
             loss = loss_of(ids, np.random.default_rng([settings.seed, 2, step]))
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-            optimizer.step()
-            optimizer.zero_grad(set_to_none=True)
-            running.append(float(loss.detach()))
+            running.append(bert.descend(model, optimizer, loss, rate(settings, step)))
             step += 1
             if step % 50 == 0 or step == settings.steps:
                 point = {"step": step, "loss": round(float(np.mean(running)), 4), "rate": rate(settings, step - 1), "tokens": step * ids.size}

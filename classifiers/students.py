@@ -8,7 +8,6 @@ passages that were written for `topic` and `stem`, and how their figures are spe
 import contextlib
 import json
 import os
-import re
 import subprocess
 import sys
 import tempfile
@@ -25,7 +24,6 @@ _PREFIX = "__label__"
 # With one thread fastText 0.9.2 initialises a tenth of its matrix (DenseMatrix::uniform) and leaves the rest as the memory was: other bytes in
 # every run, now and then NaN. So a process of its own trains, in which glibc hands out memory that is zero (255 is complemented).
 _ZEROED = {"MALLOC_PERTURB_": "255"}
-_WORDS_OF_FASTTEXT = re.compile(rf"{_PREFIX}|</s>")  # in a text, these would be a label, and the end of its line
 
 
 def train_student(
@@ -62,7 +60,7 @@ def train_student(
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".tmp-") as folder:
         lines, made = Path(folder) / "examples.txt", Path(folder) / "model.ftz"
         with lines.open("w", encoding="utf-8") as out:
-            out.writelines(f"{' '.join(_PREFIX + label for label in given or (NONE,))} {training_line(text)}\n" for text, given in examples)
+            out.writelines(f"{' '.join(_PREFIX + label for label in given or (NONE,))} {line_of(text)}\n" for text, given in examples)
         settings = {"dim": dimension, "epoch": epochs, "lr": rate, "wordNgrams": word_ngrams, "bucket": buckets, "minCount": min_count, "seed": seed}
         asked = json.dumps({"input": str(lines), "model": str(made), "cutoff": cutoff, "settings": settings})
         child = subprocess.run(
@@ -82,11 +80,6 @@ def _train(asked: dict[str, Any]) -> None:
     model = _trainer()(input=asked["input"], loss="ova", thread=1, verbose=0, **asked["settings"])
     model.quantize(input=asked["input"], cutoff=asked["cutoff"], retrain=True, qnorm=True, thread=1, verbose=0)
     model.save_model(asked["model"])
-
-
-def training_line(text: str) -> str:
-    """A text as a line of fastText's input: `line_of`, less what fastText would take for a label or the end of the line, and lone surrogates."""
-    return _WORDS_OF_FASTTEXT.sub(" ", line_of(text.encode("utf-8", "replace").decode()))
 
 
 def check_trainer() -> None:

@@ -141,7 +141,7 @@ def test_a_work_folder_that_may_not_be_written_is_one_paragraph(world: World, tm
     command = [sys.executable, "-m", "pipeline", "run", str(FLAGSHIP), "--work", str(tmp_path / "work"), "--here", *world.options()]
     done = subprocess.run(command, env=ENVIRONMENT, preexec_fn=like_anybody, capture_output=True, text=True, check=False)
     assert done.returncode == 1, done.stderr
-    assert f"{tmp_path}/work/lock cannot be written: Permission denied." in " ".join(done.stderr.split())
+    assert f"{tmp_path / 'work' / 'lock'} cannot be written: Permission denied." in " ".join(done.stderr.split())
     assert "Traceback" not in done.stderr
 
 

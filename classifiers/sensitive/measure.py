@@ -46,8 +46,8 @@ def own_figures(held: Sequence[Any], scores: np.ndarray, limits: Mapping[str, Ma
     """A row a language and class: n, AUC, recall, precision, F1 with its interval at the shipped threshold, and precision at the web's prevalence."""
     table = []
     for lang in ("en", "zh"):
-        mine = np.array([e.lang == lang for e in held])
         for i, label in enumerate(LABELS):
+            mine = np.array([e.lang == lang for e in held])
             if label == "spam":  # an advertisement for adults or gamblers is spam by its form; nobody labelled that, so it is neither right nor wrong
                 mine = mine & np.array([not (e.target[0] == 1.0 or e.target[1] == 1.0) for e in held])
             truth = np.array([e.target[i] == 1.0 for e in held])[mine]

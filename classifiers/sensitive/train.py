@@ -7,7 +7,6 @@ unknown (nan) and enters no loss. HateCheck is for testing and never seen.
 
 import math
 import re
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -163,23 +162,14 @@ def examples() -> list[Example]:
     return found
 
 
-def summary(found: Sequence[Example]) -> dict[str, dict[str, int]]:
-    """Examples by source, and how many of them carry each label."""
-    out: dict[str, Counter[str]] = {}
-    for e in found:
-        mine = out.setdefault(e.source, Counter())
-        mine["examples"] += 1
-        mine.update(label for label, t in zip(LABELS, e.target, strict=True) if t == 1.0)
-    return {source: dict(counts) for source, counts in out.items()}
-
-
 # --- the three commands ---------------------------------------------------------------------------------------------------------
 
 
 def train(work: Path, base: str) -> None:
     """Fine-tune the network, once more with the clean windows that it took for something else, and train the student."""
-    from classifiers.finetune import fine_tune, probabilities
+    from classifiers.finetune import fine_tune
     from classifiers.students import check_trainer
+    from pipeline.measures.classifier import activated
 
     check_trainer()  # before the hours, not after
     found = examples()
@@ -188,7 +178,7 @@ def train(work: Path, base: str) -> None:
     mined: list[Example] = []
     for key, lang, source, window in clean_windows(150, "mine"):
         mined.append(Example(window, target((), CLEAN[source]), lang, source, key, 2.0))
-    scores = probabilities(plain, tuned([e.text for e in mined]))
+    scores = activated(plain.task, tuned([e.text for e in mined]))
     known = ~np.isnan(np.array([e.target for e in mined]))
     hard = [e for e, s in zip(mined, (scores * known)[:, :5].max(axis=1), strict=True) if s > 0.1]
     print(f"{len(hard)} of {len(mined)} clean windows scored above 0.1", flush=True)
@@ -214,11 +204,11 @@ def _saved(tuned: Any, folder: Path) -> Path:
 
 def judge(passages: Sequence[str]) -> np.ndarray:
     """Probabilities under the two models that ship, together. (passages, labels)"""
-    from pipeline.measures.classifier import together
+    from pipeline.measures.classifier import activated, together
     from pipeline.measures.networks import FasttextScores, OnnxScores
 
     network = OnnxScores(HERE / "model.onnx", HERE / "tokenizer.json", LABELS, 256)
-    return together(FasttextScores(HERE / "student.ftz", LABELS)(passages), 1.0 / (1.0 + np.exp(-network(passages))))
+    return together(FasttextScores(HERE / "student.ftz", LABELS)(passages), activated("labels", network(passages)))
 
 
 def export(work: Path) -> None:

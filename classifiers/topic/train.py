@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from classifiers.data import draw, rows
+from classifiers.data import PROSE, TRAIN, draw, rows
 from classifiers.metrics import accuracy, bootstrap, macro_f1
 from classifiers.ship import markdown_table, pin, write_description, write_figures
 from classifiers.students import interval, is_test, train_student, written
@@ -30,30 +30,7 @@ WINDOW_TOKENS = 210
 
 # Sets whose windows are labelled by keywords, and where the planted ones come from. The toxicity sets are left out (their comments would tie
 # a topic to the people that they insult), and so are the single sentences of langid/ (three windows in all).
-SETS = (
-    "text_train/en-classic-books",
-    "text_train/en-docs-news-textbook",
-    "text_train/en-gov",
-    "text_train/en-novel",
-    "text_train/en-transcripts",
-    "text_train/zh-classical",
-    "text_train/zh-docs-infra",
-    "text_train/zh-docs-language",
-    "text_train/zh-gov-laws",
-    "text_train/zh-novel",
-    "text_train/zh-poetry",
-    "text_train/zh-textbook-qa",
-    "text/dclm_human_quality_en",
-    "text/digitalgov_en",
-    "text/cmrc2018_wiki_zhhans",
-    "text/drcd_wiki_zhhant",
-    "text/laws_zh",
-    "text/oiwiki_zh",
-    "text/rust_blog_en",
-    "text/us_speeches_en",
-    "text/wikitext2_en",
-    "text/classic_novels_zh",
-)
+SETS = (*PROSE, *(name for name in TRAIN if name.startswith("text/")))
 
 # A novel is literature whatever it is about, and a statute is law. By the field `domain`.
 KNOWN = {

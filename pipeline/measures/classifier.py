@@ -178,7 +178,7 @@ class Classifier:
                 unsure = np.zeros(n, bool)
         if self._network is not None and unsure.any():
             picked = np.flatnonzero(unsure)
-            mine = self._activated(self._network([passages[i] for i in picked.tolist()]))
+            mine = activated(self.described.task, self._network([passages[i] for i in picked.tolist()]))
             # Labels: both have a say. Where each errs alone, as a small model does on a kind of page that it never met, the other seldom errs too.
             scores[picked] = together(scores[picked], mine) if self._student is not None and self.described.task == "labels" else mine
         return scores, unsure
@@ -189,14 +189,6 @@ class Classifier:
             return student
         total = np.maximum(student.sum(axis=1), 1e-9)
         return (student @ np.arange(student.shape[1]) / total)[:, None]
-
-    def _activated(self, logits: np.ndarray) -> np.ndarray:
-        if self.described.task == "grade":
-            return np.clip(logits, 0.0, TOP_GRADE)
-        if self.described.task == "labels":
-            return 1.0 / (1.0 + np.exp(-logits))
-        shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
-        return np.asarray(shifted / shifted.sum(axis=1, keepdims=True))
 
     def _columns(self, scores: np.ndarray, by_network: np.ndarray, owner: np.ndarray, texts: int, languages: list[str | None]) -> dict[str, pa.Array]:
         about = self.described
@@ -229,6 +221,16 @@ class Classifier:
         judged = np.where(share == 1, "bert", np.where(share == 0, "fasttext", "both"))
         out["_model"] = pa.array(judged, pa.string(), mask=count == 0)
         return out
+
+
+def activated(task: Task, logits: np.ndarray) -> np.ndarray:
+    """A network's outputs as grades from 0 to 5, as a probability a label, or as a distribution over choices. Shapes stay."""
+    if task == "grade":
+        return np.clip(logits, 0.0, TOP_GRADE)
+    if task == "labels":
+        return 1.0 / (1.0 + np.exp(-logits))
+    shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return np.asarray(shifted / shifted.sum(axis=1, keepdims=True))
 
 
 def together(student: np.ndarray, network: np.ndarray) -> np.ndarray:

@@ -57,7 +57,7 @@ class FasttextScores:
     def __call__(self, passages: Sequence[str]) -> np.ndarray:
         out = np.zeros((len(passages), len(self.labels)))
         for i, passage in enumerate(passages):
-            for score, label in self._predict(_WORDS_OF_FASTTEXT.sub(" ", line_of(passage)) + "\n", -1, 0.0, "strict"):
+            for score, label in self._predict(line_of(passage) + "\n", -1, 0.0, "strict"):
                 place = self._place.get(label)
                 if place is not None:
                     out[i, place] = min(score, 1.0)
@@ -65,8 +65,8 @@ class FasttextScores:
 
 
 def line_of(text: str) -> str:
-    """A text as the fastText models read it."""
-    return " ".join(spaced(text.lower()).split())
+    """A text as the fastText models read it, in training and after, less what fastText would take for a label for the end of the line, or cannot encode."""
+    return _WORDS_OF_FASTTEXT.sub(" ", " ".join(spaced(text.encode("utf-8", "replace").decode().lower()).split()))
 
 
 class OnnxScores:

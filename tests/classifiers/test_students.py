@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from classifiers.metrics import Interval
-from classifiers.students import interval, is_test, train_student, training_line, written
+from classifiers.students import interval, is_test, train_student, written
 from pipeline.errors import ModelError
-from pipeline.measures.networks import FasttextScores
+from pipeline.measures.networks import FasttextScores, line_of
 
 pytestmark = pytest.mark.train
 
@@ -58,7 +58,7 @@ def test_the_same_examples_give_the_same_bytes_whatever_the_process_did_before(t
 
 
 def test_words_of_fasttext_in_a_text_are_neither_labels_nor_ends_of_lines(tmp_path: Path, trainer: None) -> None:
-    assert training_line("A </s> b\n__label__dog c").split() == ["a", "b", "dog", "c"]
+    assert line_of("A </s> b\n__label__dog c").split() == ["a", "b", "dog", "c"]
     hostile = [(text.replace("sofa", "sofa __label__evil </s>\n__label__dog"), labels) for text, labels in some()]
     train_student(hostile, tmp_path / "m.ftz", **SMALL)
     with pytest.raises(ModelError, match="no label evil"):

@@ -9,11 +9,12 @@ import pytest
 
 from classifiers import bert
 from classifiers.data import draw, may_train, rows
-from classifiers.finetune import Example, FineTuning, _schedule, batches, fine_tune, load, probabilities
+from classifiers.finetune import Example, FineTuning, _schedule, batches, fine_tune, load
 from classifiers.pretrain import Pretraining, masked, rate
 from classifiers.ship import toml
 from classifiers.written import expand, passages
 from pipeline.errors import SourceError
+from pipeline.measures.classifier import activated
 
 ROOT = Path(__file__).parents[2]
 GOOD, BAD = "the cat sat on the mat and slept in the sun", "win cash now click here for the best bonus casino"
@@ -46,16 +47,16 @@ def test_a_fine_tuned_network_learns_and_its_int8_export_agrees(base: str, tmp_p
 
     settings = FineTuning("labels", ("spam",), base, max_length=32, batch_tokens=128, epochs=12, learning_rate=2e-3)
     tuned = fine_tune(settings, examples(), say=lambda line: None)
-    said = probabilities(settings, tuned([GOOD, BAD]))[:, 0]
+    said = activated(settings.task, tuned([GOOD, BAD]))[:, 0]
     assert said[0] < 0.2
     assert said[1] > 0.8
     tuned.save(tmp_path / "saved")
-    assert np.allclose(probabilities(settings, load(replace(settings, base=str(tmp_path / "saved")))([GOOD, BAD]))[:, 0], said, atol=0.02)
+    assert np.allclose(activated(settings.task, load(replace(settings, base=str(tmp_path / "saved")))([GOOD, BAD]))[:, 0], said, atol=0.02)
     write_network(tuned, tmp_path, [e.text for e in examples()])
     network = OnnxScores(tmp_path / "model.onnx", tmp_path / "tokenizer.json", ["spam"], 32)
     texts = [e.text for e in examples(12)]
     together = network(texts)
-    assert np.abs(probabilities(settings, together) - probabilities(settings, tuned(texts))).max() < 0.05
+    assert np.abs(activated(settings.task, together) - activated(settings.task, tuned(texts))).max() < 0.05
     assert np.array_equal(together, np.concatenate([network([t]) for t in texts])), "alone or together: the same bits"
 
 
