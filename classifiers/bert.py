@@ -1,7 +1,7 @@
 """The vocabulary and the shape of the small bilingual BERT. Nothing here trains; `pretrain` and `finetune` do."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -74,13 +74,14 @@ def optimizer_of(model: Any, learning_rate: float, weight_decay: float) -> Any:
     return torch.optim.AdamW(groups, lr=learning_rate, betas=(0.9, 0.98), eps=1e-6, fused=True)
 
 
-def descend(model: Any, optimizer: Any, loss: Any, rate: float) -> float:
-    """One step down a loss at a learning rate, its gradient cut to length 1. Returns the loss."""
+def descend(model: Any, optimizer: Any, loss: Any, rate: float, before: Callable[[], None] = lambda: None) -> float:
+    """One step down a loss at a learning rate, its gradient cut to length 1; `before` is called between the two. Returns the loss."""
     import torch
 
     for group in optimizer.param_groups:
         group["lr"] = rate
     loss.backward()
+    before()
     torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
     optimizer.step()
     optimizer.zero_grad(set_to_none=True)

@@ -1,5 +1,6 @@
-"""The clean domains: sets of ordinary text by which thresholds are fixed and false positives counted. They teach `sensitive` nothing; half of
-four of them teaches `quality`, and its card marks those.
+"""The clean domains: sets of ordinary text by which thresholds are fixed and false positives counted.
+
+Where a set's licence allows it, a hashed half of its documents teaches what ships (`teaches`); only the other half measures.
 
 A document's statistic for a bound `share of flagged windows <= SHARE` is the window probability that decides it: the document is dropped by
 threshold t exactly where that probability is at least t.
@@ -10,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from classifiers.data import draw, rows
+from classifiers.data import Row, draw, may_train, rows
 from pipeline.measures.windows import windows
 
 SHARE = 0.2  # the flagship's bound on the share of flagged windows
@@ -55,9 +56,14 @@ class Documents:
         return len(self.keys)
 
 
+def teaches(row: Row) -> bool:
+    """Whether a document of a clean domain may teach; if not, it measures. By its text, so that copies stay together."""
+    return may_train(row.set) and draw("".join(row.text.split()), "teaches") < 0.5
+
+
 def documents(name: str, most: int, limit: int = LIMIT) -> Documents:
-    """At most `most` hashed documents of a set, each in its windows."""
-    chosen = sorted((r for r in rows(name, "test") if r.text.strip()), key=lambda r: draw(r.key, "clean"))[:most]
+    """At most `most` hashed documents of a set that teach nothing, each in its windows."""
+    chosen = sorted((r for r in rows(name, "test") if r.text.strip() and not teaches(r)), key=lambda r: draw(r.key, "clean"))[:most]
     cut = [windows(r.text, WINDOW_TOKENS, limit) for r in chosen]
     owner = np.repeat(np.arange(len(cut)), [len(c) for c in cut])
     return Documents(name, "zh" if "zh" in name else "en", [r.key for r in chosen], [w for c in cut for w in c], owner)

@@ -20,8 +20,9 @@ _QUANTISED = ["MatMul", "Gemm", "Gather"]
 def inference_form(model: Any) -> Any:
     """A RobertaPreLayerNormForSequenceClassification as the module that is exported: the same numbers with a third less work.
 
-    Tokens lie in one matrix (so that a product and its bias are one Gemm, which the quantiser fuses), query, key and value are one product,
-    and the last layer computes its output for [CLS] alone, which is all that the head reads.
+    Tokens lie in one matrix (so that a product and its bias are one Gemm, which the quantiser fuses), attention is ONNX's own operator on
+    query, key and value as those products leave them (no transposed copies, no scores of all heads in memory), and the last layer computes
+    its output for [CLS] alone, which is all that the head reads.
     """
     import torch
     from torch.nn import functional as F  # noqa: N812  # torch's own short name
@@ -31,21 +32,11 @@ def inference_form(model: Any) -> Any:
             super().__init__()
             body, config = model.roberta_prelayernorm, model.config
             self.heads, self.width = config.num_attention_heads, config.hidden_size
-            self.size = self.width // self.heads
             self.embeddings, self.layers, self.norm = body.embeddings, body.encoder.layer, body.LayerNorm
             self.head = model.classifier
             with torch.no_grad():
                 table = self.embeddings.position_embeddings.weight[config.pad_token_id + 1 :]  # the first token has the place after the padding id
                 self.positions = torch.nn.Parameter(table + self.embeddings.token_type_embeddings.weight[0])  # every token is of type 0
-            self.joint = torch.nn.ModuleList([self._joined(layer.attention.self, i == len(self.layers) - 1) for i, layer in enumerate(self.layers)])
-
-        def _joined(self, attention: Any, last: bool) -> Any:
-            parts = [attention.key, attention.value] if last else [attention.query, attention.key, attention.value]
-            joint = torch.nn.Linear(self.width, len(parts) * self.width)
-            with torch.no_grad():
-                joint.weight.copy_(torch.cat([p.weight for p in parts]))
-                joint.bias.copy_(torch.cat([p.bias for p in parts]))
-            return joint
 
         def forward(self, input_ids: Any, attention_mask: Any) -> Any:
             b, s = input_ids.shape
@@ -53,17 +44,14 @@ def inference_form(model: Any) -> Any:
             hidden = self.embeddings.LayerNorm(hidden).reshape(b * s, self.width)
             unseen = (1.0 - attention_mask.to(hidden.dtype)).reshape(b, 1, 1, s) * -1e4
             for i, layer in enumerate(self.layers):
-                last = i == len(self.layers) - 1
                 normed = layer.attention.LayerNorm(hidden)
-                joint = self.joint[i](normed).reshape(b, s, -1, self.heads, self.size).permute(2, 0, 3, 1, 4)
-                key, value = joint[-2], joint[-1]
-                if last:
-                    hidden = hidden.reshape(b, s, self.width)[:, 0]
-                    query = layer.attention.self.query(normed.reshape(b, s, self.width)[:, 0]).reshape(b, self.heads, 1, self.size)
-                else:
-                    query = joint[0]
-                weights = torch.softmax(torch.matmul(query * self.size**-0.5, key.transpose(-1, -2)) + unseen, dim=-1)
-                context = torch.matmul(weights, value).transpose(1, 2).reshape(-1, self.width)
+                attention = layer.attention.self
+                key, value = attention.key(normed).reshape(b, s, self.width), attention.value(normed).reshape(b, s, self.width)
+                if i == len(self.layers) - 1:
+                    hidden, normed = (t.reshape(b, s, self.width)[:, 0] for t in (hidden, normed))
+                query = attention.query(normed).reshape(b, -1, self.width)
+                mask = unseen.expand(b, 1, query.shape[1], s)
+                context = torch.onnx.ops.attention(query, key, value, mask, q_num_heads=self.heads, kv_num_heads=self.heads)[0].reshape(-1, self.width)
                 hidden = layer.attention.output.dense(context) + hidden
                 inner = layer.intermediate.intermediate_act_fn(layer.intermediate.dense(layer.intermediate.LayerNorm(hidden)))
                 hidden = layer.output.dense(inner) + hidden
@@ -96,6 +84,7 @@ def export_onnx(model: Any, path: Path) -> None:
             example,
             str(path),
             dynamo=True,
+            opset_version=23,  # the first with an attention operator
             input_names=["input_ids", "attention_mask"],
             output_names=["logits"],
             dynamic_shapes={"input_ids": {0: batch, 1: length}, "attention_mask": {0: batch, 1: length}},

@@ -17,7 +17,7 @@ VALIDATION = 0.25
 
 @dataclass(frozen=True)
 class Passage:
-    """One written passage: its labels (none: a look-alike, or harmless), what it is about, and its text with slots."""
+    """One written passage: its labels (none: a look-alike, or harmless; `?spam`: nobody knows), what it is about, and its text with slots."""
 
     key: str
     lang: str

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from classifiers import clean
 from classifiers.data import draw, held_out, rows
 from classifiers.finetune import Example, FineTuning
 from classifiers.sensitive import train as sensitive
@@ -65,7 +66,7 @@ def written(validation: bool) -> Iterator[Example]:
 def human(validation: bool) -> Iterator[Example]:
     """DCLM's pages with a human majority label, whole: half of them teach, the other half asks."""
     for row in rows("text/dclm_human_quality_en", "train"):
-        if (draw(row.text, "dclm") < 0.5) == validation:
+        if clean.teaches(row) != validation:
             keep = int(row.fields["label"]) == 1
             if validation:
                 yield _grade(row.text, float(keep), "en", "dclm", row.key)
@@ -79,7 +80,7 @@ def prose() -> Iterator[Example]:
     for key, lang, source, window in sensitive.clean_windows(WINDOWS_EACH, "quality"):
         yield _grade(sensitive.lengths(window, key), KINDS[source], lang, source, key)
     for name in ENCYCLOPAEDIAS:
-        chosen = [r for r in rows(name, "train") if draw(r.key, "encyclopaedia") < 0.5]
+        chosen = [r for r in rows(name, "train") if clean.teaches(r)]
         for row in sorted(chosen, key=lambda r: draw(r.key, "quality"))[:200]:
             for window in windows(row.text, 210, 2):
                 yield _grade(window, 4.8, "zh" if "zh" in name else "en", name, row.key)
@@ -231,7 +232,6 @@ def export(work: Path) -> None:
 
 def evaluate(work: Path) -> None:
     """Measure what ships, beside the student and the baseline of sources (which lies in the work folder): the card's tables and the review page."""
-    from classifiers import clean
     from classifiers.quality import measure
     from classifiers.ship import write_figures
 

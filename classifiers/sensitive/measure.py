@@ -36,6 +36,21 @@ def thresholds(found: Mapping[str, tuple[clean.Documents, np.ndarray]]) -> dict[
     return out
 
 
+def cross_fitted(found: Mapping[str, tuple[clean.Documents, np.ndarray]]) -> dict[str, tuple[int, int]]:
+    """(documents that any class drops, documents) of every clean domain, each judged by thresholds that were fixed on the other half of all domains.
+
+    What the thresholds drop of the documents they were fixed on is nought by construction; this is what they drop of others.
+    """
+    dropped = dict.fromkeys(found, 0)
+    for half in (0, 1):
+        limits = thresholds({name: (docs, scores[half::2]) for name, (docs, scores) in found.items()})
+        for name, (docs, scores) in found.items():
+            classes = [c for c in DROPPING if c not in clean.DOMAINS[name]]
+            flags = [scores[1 - half :: 2, LABELS.index(c)] >= limits[docs.lang][c] for c in classes]
+            dropped[name] += int(np.any(flags, axis=0).sum())
+    return {name: (dropped[name], docs.n) for name, (docs, _) in found.items()}
+
+
 def own_set(judge: Judge) -> tuple[list[Any], np.ndarray]:
     """The validation part of the written set, and its scores."""
     held = [e for e in written(True) if e.key.endswith("/0")]  # one text a passage: its other expansions are no independent witnesses
@@ -48,8 +63,7 @@ def own_figures(held: Sequence[Any], scores: np.ndarray, limits: Mapping[str, Ma
     for lang in ("en", "zh"):
         for i, label in enumerate(LABELS):
             mine = np.array([e.lang == lang for e in held])
-            if label == "spam":  # an advertisement for adults or gamblers is spam by its form; nobody labelled that, so it is neither right nor wrong
-                mine = mine & np.array([not (e.target[0] == 1.0 or e.target[1] == 1.0) for e in held])
+            mine = mine & np.array([not np.isnan(e.target[i]) for e in held])  # of what nobody knows, nothing is right or wrong
             truth = np.array([e.target[i] == 1.0 for e in held])[mine]
             score, limit = scores[mine, i], limits[lang][label]
             flagged = score >= limit
@@ -73,12 +87,12 @@ def recalls(held: Sequence[Any], scores: np.ndarray, limits: Mapping[str, Mappin
 
 
 def look_alikes(held: Sequence[Any], scores: np.ndarray, limits: Mapping[str, Mapping[str, float]]) -> list[list[str]]:
-    """Look-alikes flagged as anything, by language and by what they look like: the first files hold medicine, law, sex education, crime news,
-    casino history and the like; the second ones counter-speech, identity mentions, ordinary hostility, news, product pages."""
+    """Look-alikes flagged as anything, by language and by what they look like: files a and d hold medicine, law, sex education, crime news,
+    casino history, ordinary pages and the like; b and c counter-speech, identity mentions, ordinary hostility, news, product pages."""
     table = []
     for lang in ("en", "zh"):
-        for part, name in (("a", "adult or gambling"), ("b", "abuse, violence, spam or politics")):
-            mine = [k for k, e in enumerate(held) if e.key.startswith(f"{lang}-{part}") and not any(t == 1.0 for t in e.target)]
+        for parts, name in (("ad", "adult or gambling, and ordinary pages"), ("bc", "abuse, violence, spam or politics")):
+            mine = [k for k, e in enumerate(held) if e.key[3] in parts and e.lang == lang and not any(t == 1.0 for t in e.target)]
             flags = [sum(scores[k, LABELS.index(c)] >= limits[lang][c] for k in mine) for c in DROPPING]
             table.append([lang, name, str(len(mine)), *(f"{f} ({f / max(1, len(mine)):.1%})" for f in flags)])
     return table
@@ -109,9 +123,10 @@ def hatecheck(judge: Judge, limit: float = 0.5) -> tuple[list[list[str]], list[l
 def clean_figures(found: Mapping[str, tuple[clean.Documents, np.ndarray]], limits: Mapping[str, Mapping[str, float]]) -> list[list[str]]:
     """Documents of every clean domain that each dropping class would drop."""
     table = []
+    crossed = cross_fitted(found)
     for name, (docs, scores) in found.items():
         counts = [int((scores[:, LABELS.index(c)] >= limits[docs.lang][c]).sum()) if c not in clean.DOMAINS[name] else None for c in DROPPING]
-        table.append([name, f"{docs.n} (at most {3 / docs.n:.1%})", *("not measured" if c is None else str(c) for c in counts)])
+        table.append([name, f"{docs.n} (at most {3 / docs.n:.1%})", *("not measured" if c is None else str(c) for c in counts), str(crossed[name][0])])
     return table
 
 
@@ -189,7 +204,8 @@ def figures(
         "\n### Look-alikes that would be flagged\n",
         markdown_table(["language", "look like", "n", *DROPPING], look_alikes(held, scores, limits)),
         "\n### Clean domains: documents that each class would drop\n",
-        markdown_table(["domain", "n (what 0 of n says, 95 %)", *DROPPING], clean_figures(found, limits)),
+        markdown_table(["domain", "n (what 0 of n says, 95 %)", *DROPPING, "any, by thresholds fixed on the other half"], clean_figures(found, limits)),
+        f"\nOver all domains, thresholds fixed on one half drop {sum(d for d, _ in cross_fitted(found).values())} of {sum(n for _, n in cross_fitted(found).values()):,} documents of the other.",
         "\n### HateCheck, abuse at 0.5\n",
         markdown_table(["language", "n", "accuracy (95 %)", "worst functionality", "identity mentions flagged"], total),
         "",

@@ -1,10 +1,11 @@
 """`sensitive`: six classes of text that a corpus may not want, in English and Chinese. Examples, training, thresholds, figures.
 
 What it learns from: the written passages and their expansions; COLD (Chinese offensive language) and the Vicomtech forum posts for abuse; pages
-of nothing but lexicon entries for what hijacked pages look like; and clean prose in windows of every length. A label that nobody gave is
+of nothing but lexicon entries for what hijacked pages look like; and clean text in windows of every length, prose and half of the clean domains. A label that nobody gave is
 unknown (nan) and enters no loss. HateCheck is for testing and never seen.
 """
 
+import json
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,17 +15,18 @@ from typing import Any
 
 import numpy as np
 
-from classifiers.data import draw, held_out, rows
+from classifiers import clean
+from classifiers.data import Row, draw, held_out, may_train, rows
 from classifiers.finetune import Example, FineTuning
 from classifiers.lexicons import AT_LEAST, Lexicon, entries
-from classifiers.written import expand, passages
+from classifiers.written import Passage, expand, passages
 from pipeline.measures.windows import windows
 
 LABELS = ("adult", "gambling", "abuse", "violence", "spam", "political")
 DROPPING = LABELS[:5]  # `political` is a topic: tagged, never dropped by the flagship
 HERE = Path(__file__).parent
 UNKNOWN = math.nan
-DOCUMENTS = 300  # of a clean domain
+DOCUMENTS = 1000  # of a clean domain, at most
 LOSS = 0.01  # of the flagged validation passages, the share that the student may let go
 
 # Clean sources of negatives: what is not known of them. Laws and government news are political by topic; old novels have violence in them.
@@ -42,6 +44,8 @@ CLEAN = {
     "text_train/zh-poetry": (),
     "text_train/zh-textbook-qa": (),
 }
+# Of the clean domains that may teach: those on public affairs.
+PUBLIC = ("text/cmrc2018_wiki_zhhans", "text/dclm_human_quality_en", "text/digitalgov_en", "text/drcd_wiki_zhhant", "text/laws_zh", "text/us_speeches_en", "text/wikitext2_en")
 WINDOWS_EACH = 300
 POSTS = 0.45  # of COLD's posts, by hash: more of them teach abuse little and cost most of the time
 
@@ -51,18 +55,31 @@ def settings(base: str) -> FineTuning:
 
 
 def target(labels: Sequence[str], unknown: Sequence[str] = ()) -> tuple[float, ...]:
+    """A number a label: 1 where it is among `labels`, unknown where it is in `unknown` or named with a question mark, else 0."""
+    unknown = (*unknown, *(name[1:] for name in labels if name.startswith("?")))
+    if {"adult", "gambling"} & set(labels) and "spam" not in labels:
+        unknown = (*unknown, "spam")  # such an advertisement may be spam by its form
     return tuple(1.0 if name in labels else UNKNOWN if name in unknown else 0.0 for name in LABELS)
 
 
 def written(validation: bool) -> list[Example]:
-    """The written passages of one side of the split, expanded: four ways where a group's name stands in a slot, else two."""
+    """The written passages of one side of the split, expanded."""
     found = []
     for passage, slots in passages(HERE / "written"):
         if passage.validation == validation:
-            ways = 4 if "{group" in passage.text or "{object" in passage.text else 2
-            for i, text in enumerate(expand(passage, slots, ways)):
-                found.append(Example(text, target(passage.labels), passage.lang, "written", f"{passage.key}/{i}", weight=1.0 if validation else 2.0))
+            unknown = ("violence", "political") if _composed(passage) else ()  # written with abuse alone in view
+            for i, text in enumerate(expand(passage, slots, ways(passage))):
+                found.append(Example(text, target(passage.labels, unknown), passage.lang, "written", f"{passage.key}/{i}", weight=1.0 if validation else 2.0))
     return found
+
+
+def ways(passage: Passage) -> int:
+    """How many texts are made of a passage: most where short sentences are put together from slots (files c), several where a group's name is one."""
+    return 12 if _composed(passage) else 4 if "{group" in passage.text or "{object" in passage.text else 2
+
+
+def _composed(passage: Passage) -> bool:
+    return "-c-" in passage.key
 
 
 def posts() -> Iterator[Example]:
@@ -89,11 +106,27 @@ def lengths(text: str, key: str) -> str:
 def clean_windows(each: int = WINDOWS_EACH, seed: str = "clean") -> Iterator[tuple[str, str, str, str]]:
     """(key, language, source, window) of clean prose: `each` hashed windows of every source, of different documents where it has so many."""
     for name in CLEAN:
-        chosen = sorted(rows(name, "train"), key=lambda row: draw(row.key, seed))
-        cut = [windows(row.text, 210, 6) for row in chosen[:each]]
-        pool = [(f"{row.key}/{i}", row.lang, w) for row, ws in zip(chosen, cut, strict=False) for i, w in enumerate(ws)]
-        for key, lang, window in sorted(pool, key=lambda p: draw(p[0], seed + "-window"))[:each]:
-            yield key, lang, name, window
+        yield from _windows(name, sorted(rows(name, "train"), key=lambda row: draw(row.key, seed)), each, seed)
+
+
+def domain_windows(each: int = WINDOWS_EACH, seed: str = "clean") -> Iterator[tuple[str, str, str, str]]:
+    """The same of the clean domains that may teach: of the half that measures nothing, and not of pages that people judged bad."""
+    for name in clean.DOMAINS:
+        if may_train(name):
+            chosen = (r for r in rows(name, "train") if clean.teaches(r) and r.fields.get("label") != 0)
+            yield from _windows(name, sorted(chosen, key=lambda row: draw(row.key, seed)), each, seed)
+
+
+def _windows(name: str, chosen: Sequence[Row], each: int, seed: str) -> Iterator[tuple[str, str, str, str]]:
+    lang = "zh" if "zh" in name else "en"
+    cut = [windows(row.text, 210, 6) for row in chosen[:each]]
+    pool = [(f"{row.key}/{i}", lang, name, w) for row, ws in zip(chosen, cut, strict=False) for i, w in enumerate(ws)]
+    yield from sorted(pool, key=lambda p: draw(p[0], seed + "-window"))[:each]
+
+
+def unknown_of(source: str) -> tuple[str, ...]:
+    """The labels that nobody can rule out for a text of a clean source."""
+    return CLEAN[source] if source in CLEAN else (*clean.DOMAINS[source], *(("political",) if source in PUBLIC else ()))
 
 
 def sentences() -> Iterator[Example]:
@@ -154,11 +187,11 @@ def examples() -> list[Example]:
     """Everything that the shipped model is trained on."""
     lists = lexicons()
     found = [*written(False), *posts(), *sentences(), *stuffed(lists), *plain_lists()]
-    for key, lang, source, window in clean_windows():
+    for key, lang, source, window in [*clean_windows(), *domain_windows()]:
         text = lengths(window, key)
         # A list proposes and never judges: where it finds three of its entries in clean prose, nobody knows, and the label stays out.
         proposed = [label for (label, of), lexicon in lists.items() if of == lang and lexicon.hits(text) >= AT_LEAST]
-        found.append(Example(text, target((), (*CLEAN[source], *proposed)), lang, source, key))
+        found.append(Example(text, target((), (*unknown_of(source), *proposed)), lang, source, key))
     return found
 
 
@@ -176,8 +209,8 @@ def train(work: Path, base: str) -> None:
     plain = settings(base)
     tuned = fine_tune(plain, found, work / "first")
     mined: list[Example] = []
-    for key, lang, source, window in clean_windows(150, "mine"):
-        mined.append(Example(window, target((), CLEAN[source]), lang, source, key, 2.0))
+    for key, lang, source, window in [*clean_windows(300, "mine"), *domain_windows(300, "mine")]:
+        mined.append(Example(window, target((), unknown_of(source)), lang, source, key, 2.0))
     scores = activated(plain.task, tuned([e.text for e in mined]))
     known = ~np.isnan(np.array([e.target for e in mined]))
     hard = [e for e, s in zip(mined, (scores * known)[:, :5].max(axis=1), strict=True) if s > 0.1]
@@ -215,7 +248,6 @@ def export(work: Path) -> None:
     """The int8 network and the student into the folder that ships, thresholds by the clean domains, the band, model.toml, and its pin."""
     import shutil
 
-    from classifiers import clean
     from classifiers.finetune import load
     from classifiers.sensitive import measure
     from classifiers.ship import write_network
@@ -251,14 +283,16 @@ def describe(limits: Mapping[str, Mapping[str, float]], clean_texts: Sequence[st
 
 
 def evaluate(work: Path) -> None:
-    """Measure what ships: the card's tables and the review page. Nothing that ships is changed."""
-    from classifiers import clean
-    from classifiers.sensitive import measure
+    """Measure what ships: the card's tables and the review page; and what it removes of `work/pages.jsonl`, where there is one."""
+    from classifiers.sensitive import crawl, measure
     from classifiers.ship import write_figures
 
     limits = measure.shipped_limits()
     found = clean.score_all(judge, DOCUMENTS)
     text, held, scores = measure.figures(judge, found, limits)
+    if (work / "pages.jsonl").exists():
+        pages = [json.loads(line) for line in (work / "pages.jsonl").read_text(encoding="utf-8").splitlines()]
+        text += "\n\n### A crawl\n\n" + crawl.figures(pages, work / "flagged.jsonl")
     write_figures(HERE / "card.md", text)
     measure.write_review(work / "review.html", held, scores, found, limits)
     print(text)

@@ -1,8 +1,14 @@
 """The training code on tiny inputs: it learns, ends, goes on where it stopped, and what is exported says the same."""
 
 import itertools
+import json
+import os
+import shutil
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +20,7 @@ from classifiers.pretrain import Pretraining, masked, rate
 from classifiers.ship import toml
 from classifiers.written import expand, passages
 from pipeline.errors import SourceError
+from classifiers.sensitive.train import ways
 from pipeline.measures.classifier import activated
 
 ROOT = Path(__file__).parents[2]
@@ -143,12 +150,102 @@ def test_what_is_for_evaluation_only_teaches_nothing() -> None:
         assert may_train(source)
 
 
+def test_neighbours_are_counted_by_their_distance_and_never_specials() -> None:
+    from classifiers.pretrain import _together
+
+    rows_ = np.array([[2, 5, 6, 4, 7, 5, 3], [2, 7, 7, 8, 1, 6, 3]], np.uint16)
+    expected = np.zeros((9, 9), np.float32)
+    for row in rows_:
+        for i, j in itertools.permutations(range(len(row)), 2):
+            if abs(i - j) <= 3 and min(row[i], row[j]) >= 5:
+                expected[row[i], row[j]] += np.float32(1 / abs(i - j))
+    assert np.allclose(_together(rows_, 9, 3, 5), expected)
+
+
+@pytest.mark.train
+def test_word_vectors_lie_close_where_words_stand_in_the_same_places() -> None:
+    """Of 20 words the even ones stand among one set of neighbours, the odd ones among another."""
+    pytest.importorskip("torch")
+    from classifiers.pretrain import word_vectors
+
+    chance = np.random.default_rng(1)
+    rows_ = np.full((3000, 12), bert.CLS, np.uint16)
+    for row in rows_:
+        kind = chance.integers(2)
+        row[1::2] = 5 + 2 * chance.integers(0, 10, 6) + kind
+        row[2::2] = 30 + 10 * kind + chance.integers(0, 10, 5)
+    vectors = word_vectors(rows_, 50, 8, seed=1)
+    assert vectors.shape == (50, 8)
+    assert np.array_equal(vectors, word_vectors(rows_, 50, 8, seed=1))
+    near = vectors @ vectors.T
+    alike, other = near[5:25:2, 5:25:2].mean(), near[5:25:2, 6:25:2].mean()
+    assert alike > other + 0.5
+
+
+SETTINGS = """
+seed = 1
+vocabulary = 60
+alphabet = 40
+layers = 1
+width = 64
+length = 16
+batch = 8
+steps = {steps}
+warm_up = 4
+decay = 8
+learning_rate = 5e-3
+weight_decay = 0.01
+masked = 0.3
+validation = 0.1
+[sources]
+"""
+
+
+@pytest.mark.train
+def test_pretraining_learns_goes_on_where_it_stopped_and_is_the_same_on_two_processes(base: str, tmp_path: Path) -> None:
+    torch = pytest.importorskip("torch")
+    vocabulary = len(json.loads((Path(base) / "tokenizer.json").read_text())["model"]["vocab"])
+    chance = np.random.default_rng(0)
+    chunks = np.full((256, 16), bert.CLS, np.uint16)
+    chunks[:, 1:] = 5 + chance.integers(0, 20, (256, 1))  # one token, over and over
+    assert chunks.max() < vocabulary
+
+    def run(name: str, steps: int, processes: int = 1) -> dict[str, Any]:
+        folder, work = tmp_path / "folder", tmp_path / name
+        folder.mkdir(exist_ok=True)
+        work.mkdir(exist_ok=True)
+        shutil.copyfile(Path(base) / "tokenizer.json", folder / "tokenizer.json")
+        (folder / "train.toml").write_text(SETTINGS.format(steps=steps))
+        np.savez(work / "chunks.npz", train=chunks, validation=chunks[:32])
+        start = [sys.executable, "-m", "torch.distributed.run", f"--nproc-per-node={processes}", "--no-python"] if processes > 1 else []
+        code = f"from pathlib import Path; from classifiers.pretrain import pretrain; pretrain(Path({str(folder)!r}), Path({str(work)!r}))"
+        env = {**os.environ, "TORCH_COMPILE_DISABLE": "1", "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+        done = subprocess.run([*start, sys.executable, "-c", code], env=env, cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr[-3000:]
+        return dict(torch.load(work / "checkpoint.pt", weights_only=True)["model"])
+
+    whole = run("whole", 120)
+    points = [json.loads(line) for line in (tmp_path / "whole" / "curve.jsonl").read_text().splitlines()]
+    assert points[0]["loss"] > points[-1]["loss"]
+    assert points[-1]["validation"] < 1.5, "one of twenty tokens, repeated: chance is 3.0"
+    halves = run("halves", 120, processes=2)
+    other = [json.loads(line) for line in (tmp_path / "halves" / "curve.jsonl").read_text().splitlines()]
+    assert other[0]["loss"] == pytest.approx(points[0]["loss"], abs=0.02), "the same batches, masks and steps, but for rounding"
+    assert other[-1]["validation"] == pytest.approx(points[-1]["validation"], abs=0.2)
+    assert halves.keys() == whole.keys()
+    run("stopped", 50)
+    step = torch.load(tmp_path / "stopped" / "checkpoint.pt", weights_only=True)["step"]
+    assert step == 50
+    run("stopped", 120)
+    assert torch.load(tmp_path / "stopped" / "checkpoint.pt", weights_only=True)["step"] == 120
+
+
 def test_written_passages_are_many_and_their_slots_are_filled() -> None:
     found = passages(ROOT / "classifiers" / "sensitive" / "written")
     for lang in ("en", "zh"):
         mine = [(p, s) for p, s in found if p.lang == lang]
         assert len(mine) >= 300
-        texts = {text for p, s in mine for text in expand(p, s, 4 if "{group" in p.text or "{object" in p.text else 2)}
+        texts = {text for p, s in mine for text in expand(p, s, ways(p))}
         assert len(texts) >= 1500 or sum(len(expand(p, s, 2)) for p, s in mine) >= 1400
         assert not [t for t in texts if "{" in t and "}" in t and any(f"{{{slot}}}" in t for _, s in mine for slot in s)]
         held = [p for p, _ in mine if p.validation]
