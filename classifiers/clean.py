@@ -7,13 +7,17 @@ threshold t exactly where that probability is at least t.
 """
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
 
 import numpy as np
 
 from classifiers.data import Row, draw, may_train, rows
 from pipeline.measures.windows import windows
 
+Judge = Callable[[Sequence[str]], np.ndarray]
 SHARE = 0.2  # the flagship's bound on the share of flagged windows
 WINDOW_TOKENS = 210
 LIMIT = 8  # windows of a document, as the `score` stage has it
@@ -80,11 +84,23 @@ def deciding(scores: np.ndarray, owner: np.ndarray, n: int) -> np.ndarray:
     return out
 
 
-def score_all(judge: Callable[[Sequence[str]], np.ndarray], most: int, say: Callable[[str], None] = print) -> dict[str, tuple[Documents, np.ndarray]]:
-    """Every clean domain with its documents' deciding scores."""
-    out = {}
-    for name in DOMAINS:
-        found = documents(name, most)
-        out[name] = (found, deciding(judge(found.windows), found.owner, found.n))
-        say(f"{name}: {found.n} documents, {len(found.windows)} windows")
-    return out
+def score_all(judge: Judge, most: int, cache: Path, of: str) -> dict[str, tuple[Documents, np.ndarray]]:
+    """Every clean domain with its documents' deciding scores, a process a core; `judge` is a function of a module.
+
+    Scores are kept in `cache` and read from there where they are of the same model, `of`, and the same number of documents.
+    """
+    found = {name: documents(name, most) for name in DOMAINS}
+    identity = f"{of} {most} {SHARE} {LIMIT}"
+    if cache.exists():
+        with np.load(cache) as kept:
+            if str(kept["of"]) == identity:
+                return {name: (docs, kept[name]) for name, docs in found.items()}
+    names = sorted(found, key=lambda name: -len(found[name].windows))
+    with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
+        scores = dict(zip(names, pool.map(_scored, [judge] * len(names), [found[name] for name in names]), strict=True))
+    np.savez(cache, of=np.array(identity), **scores)
+    return {name: (docs, scores[name]) for name, docs in found.items()}
+
+
+def _scored(judge: Judge, docs: Documents) -> np.ndarray:
+    return deciding(judge(docs.windows), docs.owner, docs.n)

@@ -18,6 +18,7 @@ import numpy as np
 from classifiers import clean
 from classifiers.data import Row, draw, held_out, may_train, rows
 from classifiers.finetune import Example, FineTuning
+from classifiers.export import sha256
 from classifiers.lexicons import AT_LEAST, Lexicon, entries
 from classifiers.written import Passage, expand, passages
 from pipeline.measures.windows import windows
@@ -244,6 +245,10 @@ def judge(passages: Sequence[str]) -> np.ndarray:
     return together(FasttextScores(HERE / "student.ftz", LABELS)(passages), activated("labels", network(passages)))
 
 
+def _identity() -> str:
+    return " ".join(sha256(HERE / name) for name in ("model.onnx", "student.ftz"))
+
+
 def export(work: Path) -> None:
     """The int8 network and the student into the folder that ships, thresholds by the clean domains, the band, model.toml, and its pin."""
     import shutil
@@ -253,10 +258,10 @@ def export(work: Path) -> None:
     from classifiers.ship import write_network
 
     tuned = load(settings(str(work / "model")))
-    calibration = [*(e.text for e in written(False)), *(w for _, _, _, w in clean_windows(20, "calibration"))]
+    calibration = [*(e.text for e in written(False) if e.key.endswith("/0")), *(w for _, _, _, w in clean_windows(20, "calibration"))]
     write_network(tuned, HERE, calibration)
     shutil.copyfile(work / "student.ftz", HERE / "student.ftz")
-    found = clean.score_all(judge, DOCUMENTS)
+    found = clean.score_all(judge, DOCUMENTS, work / "clean.npz", _identity())
     describe(measure.thresholds(found), [w for docs, _ in found.values() for w in docs.windows[:400]])
 
 
@@ -288,7 +293,7 @@ def evaluate(work: Path) -> None:
     from classifiers.ship import write_figures
 
     limits = measure.shipped_limits()
-    found = clean.score_all(judge, DOCUMENTS)
+    found = clean.score_all(judge, DOCUMENTS, work / "clean.npz", _identity())
     text, held, scores = measure.figures(judge, found, limits)
     if (work / "pages.jsonl").exists():
         pages = [json.loads(line) for line in (work / "pages.jsonl").read_text(encoding="utf-8").splitlines()]
