@@ -1,11 +1,12 @@
 """The clean domains: sets of ordinary text by which thresholds are fixed and false positives counted.
 
-Where a set's licence allows it, a hashed half of its documents teaches what ships (`teaches`); only the other half measures.
+Where a set's licence allows it, a hashed half of its documents teaches what ships (`TEACHING`, `teaches`); only the other half measures.
 
 A document's statistic for a bound `share of flagged windows <= SHARE` is the window probability that decides it: the document is dropped by
 threshold t exactly where that probability is at least t.
 """
 
+import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ import numpy as np
 
 from classifiers.data import Row, draw, may_train, rows
 from pipeline.measures.windows import windows
+from pipeline.store import fingerprint
 
 Judge = Callable[[Sequence[str]], np.ndarray]
 SHARE = 0.2  # the flagship's bound on the share of flagged windows
@@ -44,6 +46,9 @@ DOMAINS: dict[str, tuple[str, ...]] = {
     "text/zh_topics_gbk_docs": (),
 }
 
+# Those that may teach. Not the novels: there are four, so that chapters of the same book would stand on both sides.
+TEACHING = tuple(name for name in DOMAINS if may_train(name) and name != "text/classic_novels_zh")
+
 
 @dataclass(frozen=True)
 class Documents:
@@ -61,8 +66,8 @@ class Documents:
 
 
 def teaches(row: Row) -> bool:
-    """Whether a document of a clean domain may teach; if not, it measures. By its text, so that copies stay together."""
-    return may_train(row.set) and draw("".join(row.text.split()), "teaches") < 0.5
+    """Whether a document of a clean domain may teach; if not, it measures. By its title, so that parts and versions of one article stay together."""
+    return row.set in TEACHING and draw("".join(str(row.fields.get("title") or row.text).split()), "teaches") < 0.5
 
 
 def documents(name: str, most: int, limit: int = LIMIT) -> Documents:
@@ -87,10 +92,10 @@ def deciding(scores: np.ndarray, owner: np.ndarray, n: int) -> np.ndarray:
 def score_all(judge: Judge, most: int, cache: Path, of: str) -> dict[str, tuple[Documents, np.ndarray]]:
     """Every clean domain with its documents' deciding scores, a process a core; `judge` is a function of a module.
 
-    Scores are kept in `cache` and read from there where they are of the same model, `of`, and the same number of documents.
+    Scores are kept in `cache` and read from there where they are of the same model, `of`, and the same windows.
     """
     found = {name: documents(name, most) for name in DOMAINS}
-    identity = f"{of} {most} {SHARE} {LIMIT}"
+    identity = fingerprint([of, SHARE, {name: [docs.keys, docs.windows] for name, docs in found.items()}])
     if cache.exists():
         with np.load(cache) as kept:
             if str(kept["of"]) == identity:
@@ -98,7 +103,9 @@ def score_all(judge: Judge, most: int, cache: Path, of: str) -> dict[str, tuple[
     names = sorted(found, key=lambda name: -len(found[name].windows))
     with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
         scores = dict(zip(names, pool.map(_scored, [judge] * len(names), [found[name] for name in names]), strict=True))
-    np.savez(cache, of=np.array(identity), **scores)
+    cache.parent.mkdir(parents=True, exist_ok=True)
+    np.savez(cache.with_suffix(".tmp.npz"), of=np.array(identity), **scores)
+    os.replace(cache.with_suffix(".tmp.npz"), cache)
     return {name: (docs, scores[name]) for name, docs in found.items()}
 
 

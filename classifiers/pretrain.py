@@ -165,22 +165,23 @@ def pretrain(folder: Path, work: Path) -> None:
     from transformers import RobertaPreLayerNormForMaskedLM
 
     settings = Pretraining.load(folder / "train.toml")
-    rank, world = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
+    rank, world = (int(os.environ.get(name, standard)) for name, standard in (("RANK", "0"), ("WORLD_SIZE", "1")))
     work.mkdir(parents=True, exist_ok=True)
-    if not (folder / "tokenizer.json").exists():
-        bert.write_tokenizer(bert.train_vocabulary(texts(settings), settings.vocabulary, settings.alphabet), folder)
-    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-    cache = work / "chunks.npz"
-    if cache.exists():
-        train, validation = (np.load(cache)[k] for k in ("train", "validation"))
-    else:
-        train, validation = chunks(settings, tokenizer)
-        np.savez(cache, train=train, validation=validation)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     if device == "cuda":
-        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", 0)))
+        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
     if world > 1:
         torch.distributed.init_process_group("nccl" if device == "cuda" else "gloo")
+    cache = work / "chunks.npz"
+    if not rank:  # the others wait for what the first prepares
+        if not (folder / "tokenizer.json").exists():
+            bert.write_tokenizer(bert.train_vocabulary(texts(settings), settings.vocabulary, settings.alphabet), folder)
+        if not cache.exists():
+            np.savez(cache, **dict(zip(("train", "validation"), chunks(settings, Tokenizer.from_file(str(folder / "tokenizer.json"))), strict=True)))
+    if world > 1:
+        torch.distributed.barrier()
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    train, validation = (np.load(cache)[k] for k in ("train", "validation"))
     torch.manual_seed(settings.seed)
     torch.set_flush_denormal(True)  # without it a step may take ten times as long on a CPU
     shape = bert.config(tokenizer.get_vocab_size(), settings.layers, settings.width, 512)
@@ -201,7 +202,7 @@ def pretrain(folder: Path, work: Path) -> None:
         model.load_state_dict(state["model"])
         optimizer.load_state_dict(state["optimizer"])
         step, seen_seconds = state["step"], state["seconds"]
-    else:
+    elif not rank:
         start_words(body.embeddings.word_embeddings.weight, head.bias, train, settings.seed)
     if world > 1:
         for p in weights:
@@ -260,7 +261,7 @@ def pretrain(folder: Path, work: Path) -> None:
                 order = np.random.default_rng([settings.seed, 1, number]).permutation(len(train))
             ids = train[order[within * settings.batch : (within + 1) * settings.batch]]
             loss = loss_of(ids, np.random.default_rng([settings.seed, 2, step]), rank, world)
-            running.append(world * bert.descend(model, optimizer, loss, rate(settings, step), shared))
+            running.append(world * bert.descend(model, optimizer, loss, rate(settings, step), shared))  # of one process's part: an estimate
             step += 1
             if rank:
                 continue

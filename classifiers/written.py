@@ -26,6 +26,11 @@ class Passage:
     text: str
 
     @property
+    def part(self) -> str:
+        """The file's letter: a adult and gambling, b the other labels, c short sentences put together from slots, d pages of all kinds."""
+        return self.key.split("-")[1]
+
+    @property
     def validation(self) -> bool:
         return draw(self.key, "written") < VALIDATION
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from classifiers import clean, page
 from classifiers.metrics import auc, bootstrap, calibration
-from classifiers.quality.train import ENCYCLOPAEDIAS, human, written
+from classifiers.quality.train import human, written
 from classifiers.ship import markdown_table
 from pipeline.measures.networks import FasttextScores
 from pipeline.measures.windows import windows
@@ -82,7 +82,7 @@ def figures(judge: Judge, student: Path, baseline: Path, grades: Mapping[str, fl
         short = graded[np.bincount(docs.owner, weights=lengths, minlength=docs.n) < np.median(np.bincount(docs.owner, weights=lengths, minlength=docs.n))]
         domains.append(
             [
-                name + (" (half of it taught)" if name in (*ENCYCLOPAEDIAS, "text/dclm_human_quality_en") else ""),
+                name,
                 docs.n,
                 f"{graded.mean():.2f}",
                 f"{short.mean():.2f}" if len(short) else "",
@@ -96,7 +96,7 @@ def figures(judge: Judge, student: Path, baseline: Path, grades: Mapping[str, fl
             markdown_table(["model", "n", "AUC (95 %)"], rows),
             "\n### Written passages, validation part\n",
             markdown_table(["language", "model", "n", "mean absolute error", "rank correlation"], table),
-            f"\n### Clean domains: grades, and documents below {LEAST:g}\n",
+            f"\n### Clean domains, of those that teach the other half: grades, and documents below {LEAST:g}\n",
             markdown_table(["domain", "n", "mean", "mean of the shorter half", "5 % quantile", f"below {LEAST:g}"], domains),
         ]
     )

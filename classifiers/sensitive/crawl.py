@@ -1,7 +1,7 @@
 """What the shipped `sensitive` removes from a crawl, for a person's eye: prevalence, precision, sources, topics, and texts with identity terms.
 
 Pages come from `WORK/pages.jsonl` (a line each: text, and source where known). Every page that would be dropped is written to
-`WORK/flagged.jsonl` with `"right": null`: read it, put true or false there, and evaluate again.
+`WORK/flagged.jsonl` with `"right": null`: read it, put true or false there, and evaluate again. What was read once is kept, dropped again or not.
 """
 
 import hashlib
@@ -16,13 +16,15 @@ from classifiers.clean import SHARE
 from classifiers.sensitive.train import DROPPING, HERE
 from classifiers.ship import markdown_table
 
+_COMMON = {"同志", "女的", "男的", "老人", "外地人", "old people", "foreigner", "foreigners"}  # words for much else
+
 
 def identity_terms(lang: str) -> re.Pattern[str]:
     """The names of groups that the written passages use, as one pattern; Latin ones at word boundaries."""
     names: set[str] = set()
-    for path in sorted((HERE / "written").glob(f"slots_{lang}_*.json")):
-        slots = json.loads(path.read_text(encoding="utf-8"))
-        names |= {name for slot in ("group", "groups", "group_t") for name in slots.get(slot, ())}
+    for part in "bc":
+        slots = json.loads((HERE / "written" / f"slots_{lang}_{part}.json").read_text(encoding="utf-8"))
+        names |= {name for slot in ("group", "groups", "group_t") for name in slots.get(slot, ())} - _COMMON
     either = "|".join(re.escape(name) for name in sorted(names, key=lambda n: (-len(n), n)))
     return re.compile(rf"\b(?:{either})\b" if lang == "en" else either, re.IGNORECASE)
 
@@ -33,10 +35,11 @@ def key_of(text: str, label: str) -> str:
 
 def marks(path: Path) -> dict[str, bool]:
     """What a reader said of flagged pages, by `key_of`."""
-    if not path.exists():
-        return {}
-    found = (json.loads(line) for line in path.read_text(encoding="utf-8").splitlines())
-    return {row["key"]: row["right"] for row in found if row["right"] is not None}
+    return {row["key"]: row["right"] for row in _rows(path) if row["right"] is not None}
+
+
+def _rows(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
 
 
 def figures(pages: Sequence[dict[str, Any]], flagged_file: Path) -> str:
@@ -50,17 +53,28 @@ def figures(pages: Sequence[dict[str, Any]], flagged_file: Path) -> str:
     shares = {label: scores.column(label).to_pylist() for label in DROPPING}
     dropped = {label: [i for i, share in enumerate(shares[label]) if share is not None and share > SHARE] for label in DROPPING}
     known = marks(flagged_file)
+    old = [row for row in _rows(flagged_file) if row["right"] is not None]
+    fresh = {key_of(texts[i], label) for label in DROPPING for i in dropped[label]}
     with flagged_file.open("w", encoding="utf-8") as out:
+        out.writelines(json.dumps({**row, "dropped": False}, ensure_ascii=False) + "\n" for row in old if row["key"] not in fresh)
         for label in DROPPING:
             for i in sorted(dropped[label], key=lambda i: -shares[label][i]):
                 key = key_of(texts[i], label)
-                row = {"key": key, "label": label, "share": shares[label][i], "right": known.get(key), "language": languages[i], "text": texts[i][:1500]}
+                row = {
+                    "key": key,
+                    "label": label,
+                    "share": shares[label][i],
+                    "right": known.get(key),
+                    "dropped": True,
+                    "language": languages[i],
+                    "text": texts[i][:6000],
+                }
                 out.write(json.dumps(row, ensure_ascii=False) + "\n")
     counts = []
     for label in DROPPING:
         read = [known[k] for i in dropped[label] if (k := key_of(texts[i], label)) in known]
         precision = f"{sum(read) / len(read):.2f}" if read else ""
-        prevalence = f"{sum(read) / len(read) * len(dropped[label]) / len(pages):.2%}" if read else ""
+        prevalence = f"{sum(read) / len(pages):.2%}" if read and len(read) == len(dropped[label]) else ""
         counts.append([label, len(dropped[label]), f"{len(dropped[label]) / len(pages):.2%}", len(read), sum(read), precision, prevalence])
     gone = {i for mine in dropped.values() for i in mine}
     return "\n".join(

@@ -91,8 +91,8 @@ def look_alikes(held: Sequence[Any], scores: np.ndarray, limits: Mapping[str, Ma
     casino history, ordinary pages and the like; b and c counter-speech, identity mentions, ordinary hostility, news, product pages."""
     table = []
     for lang in ("en", "zh"):
-        for parts, name in (("ad", "adult or gambling, and ordinary pages"), ("bc", "abuse, violence, spam or politics")):
-            mine = [k for k, e in enumerate(held) if e.key[3] in parts and e.lang == lang and not any(t == 1.0 for t in e.target)]
+        for parts, name in (("ad", "adult, gambling or spam, and ordinary pages"), ("bc", "abuse, violence, spam or politics")):
+            mine = [k for k, e in enumerate(held) if e.key.split("-")[1] in parts and e.lang == lang and not any(t == 1.0 for t in e.target)]
             flags = [sum(scores[k, LABELS.index(c)] >= limits[lang][c] for k in mine) for c in DROPPING]
             table.append([lang, name, str(len(mine)), *(f"{f} ({f / max(1, len(mine)):.1%})" for f in flags)])
     return table
@@ -120,10 +120,11 @@ def hatecheck(judge: Judge, limit: float = 0.5) -> tuple[list[list[str]], list[l
     return total, single
 
 
-def clean_figures(found: Mapping[str, tuple[clean.Documents, np.ndarray]], limits: Mapping[str, Mapping[str, float]]) -> list[list[str]]:
-    """Documents of every clean domain that each dropping class would drop."""
+def clean_figures(
+    found: Mapping[str, tuple[clean.Documents, np.ndarray]], limits: Mapping[str, Mapping[str, float]], crossed: Mapping[str, tuple[int, int]]
+) -> list[list[str]]:
+    """Documents of every clean domain that each dropping class would drop; last, what thresholds of the other half would drop (`cross_fitted`)."""
     table = []
-    crossed = cross_fitted(found)
     for name, (docs, scores) in found.items():
         counts = [int((scores[:, LABELS.index(c)] >= limits[docs.lang][c]).sum()) if c not in clean.DOMAINS[name] else None for c in DROPPING]
         table.append([name, f"{docs.n} (at most {3 / docs.n:.1%})", *("not measured" if c is None else str(c) for c in counts), str(crossed[name][0])])
@@ -136,12 +137,13 @@ def write_review(
     """The page for a person's eye: curves, confusion, calibration, false positives by domain, and the worst documents."""
     curves, reliability, tables = [], [], []
     for i, label in enumerate(LABELS):
-        truth = np.array([e.target[i] == 1.0 for e in held])
-        recall, precision, _ = pr_curve(scores[:, i], truth)
+        mine = np.flatnonzero([not np.isnan(e.target[i]) for e in held])
+        truth = np.array([held[k].target[i] == 1.0 for k in mine])
+        recall, precision, _ = pr_curve(scores[mine, i], truth)
         curves.append(page.Curve(label, recall, precision, int(truth.sum())))
-        bins = calibration(scores[:, i], truth)
+        bins = calibration(scores[mine, i], truth)
         reliability.append(page.Curve(label, bins.mean_score, bins.positive_share, bins.n))
-        flagged = np.array([scores[k, i] >= limits[e.lang][label] for k, e in enumerate(held)])
+        flagged = np.array([scores[k, i] >= limits[held[k].lang][label] for k in mine])
         matrix = np.array([[int((~truth & ~flagged).sum()), int((~truth & flagged).sum())], [int((truth & ~flagged).sum()), int((truth & flagged).sum())]])
         tables.append(page.Confusion(["other", label], matrix, title=f"{label} at its threshold"))
     bars, worst = [], []
@@ -185,6 +187,7 @@ def figures(
     """The card's tables as Markdown, with the own set and its scores."""
     held, scores = own_set(judge)
     total, single = hatecheck(judge)
+    crossed = cross_fitted(found)
     parts = [
         "### Own set, validation part, at the shipped thresholds\n",
         markdown_table(
@@ -204,8 +207,10 @@ def figures(
         "\n### Look-alikes that would be flagged\n",
         markdown_table(["language", "look like", "n", *DROPPING], look_alikes(held, scores, limits)),
         "\n### Clean domains: documents that each class would drop\n",
-        markdown_table(["domain", "n (what 0 of n says, 95 %)", *DROPPING, "any, by thresholds fixed on the other half"], clean_figures(found, limits)),
-        f"\nOver all domains, thresholds fixed on one half drop {sum(d for d, _ in cross_fitted(found).values())} of {sum(n for _, n in cross_fitted(found).values()):,} documents of the other.",
+        markdown_table(
+            ["domain", "n (what 0 of n says, 95 %)", *DROPPING, "any, by thresholds fixed on the other half"], clean_figures(found, limits, crossed)
+        ),
+        f"\nOver all domains, thresholds fixed on one half drop {sum(d for d, _ in crossed.values())} of {sum(n for _, n in crossed.values()):,} documents of the other.",
         "\n### HateCheck, abuse at 0.5\n",
         markdown_table(["language", "n", "accuracy (95 %)", "worst functionality", "identity mentions flagged"], total),
         "",
