@@ -7,11 +7,12 @@ threshold t exactly where that probability is at least t.
 """
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -73,9 +74,14 @@ def teaches(row: Row) -> bool:
 def documents(name: str, most: int, limit: int = LIMIT) -> Documents:
     """At most `most` hashed documents of a set that teach nothing, each in its windows."""
     chosen = sorted((r for r in rows(name, "test") if r.text.strip() and not teaches(r)), key=lambda r: draw(r.key, "clean"))[:most]
-    cut = [windows(r.text, WINDOW_TOKENS, limit) for r in chosen]
+    return in_windows(name, "zh" if "zh" in name else "en", [(r.key, r.text) for r in chosen], limit)
+
+
+def in_windows(name: str, lang: str, texts: Sequence[tuple[str, str]], limit: int = LIMIT) -> Documents:
+    """(key, text) of a domain as Documents."""
+    cut = [windows(text, WINDOW_TOKENS, limit) for _, text in texts]
     owner = np.repeat(np.arange(len(cut)), [len(c) for c in cut])
-    return Documents(name, "zh" if "zh" in name else "en", [r.key for r in chosen], [w for c in cut for w in c], owner)
+    return Documents(name, lang, [key for key, _ in texts], [w for c in cut for w in c], owner)
 
 
 def deciding(scores: np.ndarray, owner: np.ndarray, n: int) -> np.ndarray:
@@ -89,23 +95,24 @@ def deciding(scores: np.ndarray, owner: np.ndarray, n: int) -> np.ndarray:
     return out
 
 
-def score_all(judge: Judge, most: int, cache: Path, of: str) -> dict[str, tuple[Documents, np.ndarray]]:
-    """Every clean domain with its documents' deciding scores, a process a core; `judge` is a function of a module.
+def score_all(judge: Judge, found: Mapping[str, Documents], cache: Path, of: str) -> dict[str, tuple[Documents, np.ndarray]]:
+    """Every domain with its documents' deciding scores, a process a core; `judge` is a function of a module.
 
     Scores are kept in `cache` and read from there where they are of the same model, `of`, and the same windows.
     """
-    found = {name: documents(name, most) for name in DOMAINS}
-    identity = fingerprint([of, SHARE, {name: [docs.keys, docs.windows] for name, docs in found.items()}])
+    identity = {name: fingerprint([of, SHARE, docs.keys, docs.windows]) for name, docs in found.items()}
+    scores: dict[str, np.ndarray] = {}
     if cache.exists():
         with np.load(cache) as kept:
-            if str(kept["of"]) == identity:
-                return {name: (docs, kept[name]) for name, docs in found.items()}
-    names = sorted(found, key=lambda name: -len(found[name].windows))
-    with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
-        scores = dict(zip(names, pool.map(_scored, [judge] * len(names), [found[name] for name in names]), strict=True))
-    cache.parent.mkdir(parents=True, exist_ok=True)
-    np.savez(cache.with_suffix(".tmp.npz"), of=np.array(identity), **scores)
-    os.replace(cache.with_suffix(".tmp.npz"), cache)
+            scores = {name: kept[identity[name]] for name in found if identity[name] in kept}
+    names = sorted(found.keys() - scores.keys(), key=lambda name: -len(found[name].windows))
+    if names:
+        with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
+            scores |= dict(zip(names, pool.map(_scored, [judge] * len(names), [found[name] for name in names]), strict=True))
+        cache.parent.mkdir(parents=True, exist_ok=True)
+        kept_now: dict[str, Any] = {identity[name]: scores[name] for name in found}
+        np.savez(cache.with_suffix(".tmp.npz"), **kept_now)
+        os.replace(cache.with_suffix(".tmp.npz"), cache)
     return {name: (docs, scores[name]) for name, docs in found.items()}
 
 

@@ -177,7 +177,8 @@ def pretrain(folder: Path, work: Path) -> None:
         if not (folder / "tokenizer.json").exists():
             bert.write_tokenizer(bert.train_vocabulary(texts(settings), settings.vocabulary, settings.alphabet), folder)
         if not cache.exists():
-            np.savez(cache, **dict(zip(("train", "validation"), chunks(settings, Tokenizer.from_file(str(folder / "tokenizer.json"))), strict=True)))
+            made = chunks(settings, Tokenizer.from_file(str(folder / "tokenizer.json")))
+            np.savez(cache, train=made[0], validation=made[1])
     if world > 1:
         torch.distributed.barrier()
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))

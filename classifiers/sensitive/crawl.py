@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from classifiers import clean
 from classifiers.clean import SHARE
 from classifiers.sensitive.train import DROPPING, HERE
 from classifiers.ship import markdown_table
@@ -27,6 +28,21 @@ def identity_terms(lang: str) -> re.Pattern[str]:
         names |= {name for slot in ("group", "groups", "group_t") for name in slots.get(slot, ())} - _COMMON
     either = "|".join(re.escape(name) for name in sorted(names, key=lambda n: (-len(n), n)))
     return re.compile(rf"\b(?:{either})\b" if lang == "en" else either, re.IGNORECASE)
+
+
+def domains(pages: Sequence[dict[str, Any]], flagged_file: Path) -> dict[str, clean.Documents]:
+    """The pages as one more domain a language by which thresholds are fixed, less those that a reader called harmful."""
+    import pipeline
+
+    harmful = {row["text"][:500] for row in _rows(flagged_file) if row["right"]}
+    texts = [page["text"] for page in pages if page["text"][:500] not in harmful]
+    languages = pipeline.detect_language(texts).column("language").to_pylist()
+    found = {}
+    for lang in ("en", "zh"):
+        mine = [(key_of(t, "page"), t) for t, of in zip(texts, languages, strict=True) if of == lang]
+        if mine:
+            found[f"crawl {lang}"] = clean.in_windows(f"crawl {lang}", lang, mine)
+    return found
 
 
 def key_of(text: str, label: str) -> str:

@@ -22,7 +22,7 @@ CEILING = 0.995  # a threshold above this would never be reached
 def domain_scores(found: Mapping[str, tuple[clean.Documents, np.ndarray]], label: str, lang: str) -> dict[str, np.ndarray]:
     """The deciding scores of a label in every clean domain of a language that is a measure for it."""
     i = LABELS.index(label)
-    return {name: scores[:, i] for name, (docs, scores) in found.items() if docs.lang == lang and label not in clean.DOMAINS[name]}
+    return {name: scores[:, i] for name, (docs, scores) in found.items() if docs.lang == lang and label not in clean.DOMAINS.get(name, ())}
 
 
 def thresholds(found: Mapping[str, tuple[clean.Documents, np.ndarray]]) -> dict[str, dict[str, float]]:
@@ -45,7 +45,7 @@ def cross_fitted(found: Mapping[str, tuple[clean.Documents, np.ndarray]]) -> dic
     for half in (0, 1):
         limits = thresholds({name: (docs, scores[half::2]) for name, (docs, scores) in found.items()})
         for name, (docs, scores) in found.items():
-            classes = [c for c in DROPPING if c not in clean.DOMAINS[name]]
+            classes = [c for c in DROPPING if c not in clean.DOMAINS.get(name, ())]
             flags = [scores[1 - half :: 2, LABELS.index(c)] >= limits[docs.lang][c] for c in classes]
             dropped[name] += int(np.any(flags, axis=0).sum())
     return {name: (dropped[name], docs.n) for name, (docs, _) in found.items()}
@@ -126,7 +126,7 @@ def clean_figures(
     """Documents of every clean domain that each dropping class would drop; last, what thresholds of the other half would drop (`cross_fitted`)."""
     table = []
     for name, (docs, scores) in found.items():
-        counts = [int((scores[:, LABELS.index(c)] >= limits[docs.lang][c]).sum()) if c not in clean.DOMAINS[name] else None for c in DROPPING]
+        counts = [int((scores[:, LABELS.index(c)] >= limits[docs.lang][c]).sum()) if c not in clean.DOMAINS.get(name, ()) else None for c in DROPPING]
         table.append([name, f"{docs.n} (at most {3 / docs.n:.1%})", *("not measured" if c is None else str(c) for c in counts), str(crossed[name][0])])
     return table
 
@@ -137,7 +137,7 @@ def write_review(
     """The page for a person's eye: curves, confusion, calibration, false positives by domain, and the worst documents."""
     curves, reliability, tables = [], [], []
     for i, label in enumerate(LABELS):
-        mine = np.flatnonzero([not np.isnan(e.target[i]) for e in held])
+        mine = [k for k, e in enumerate(held) if not np.isnan(e.target[i])]
         truth = np.array([held[k].target[i] == 1.0 for k in mine])
         recall, precision, _ = pr_curve(scores[mine, i], truth)
         curves.append(page.Curve(label, recall, precision, int(truth.sum())))
@@ -149,7 +149,7 @@ def write_review(
     bars, worst = [], []
     for name, (docs, deciding) in found.items():
         for label in DROPPING:
-            if label in clean.DOMAINS[name]:
+            if label in clean.DOMAINS.get(name, ()):
                 continue
             i = LABELS.index(label)
             bars.append(page.Bar(f"{name}: {label}", float((deciding[:, i] >= limits[docs.lang][label]).mean()), docs.n))

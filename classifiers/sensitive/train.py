@@ -276,8 +276,18 @@ def judge(passages: Sequence[str]) -> np.ndarray:
     return together(FasttextScores(HERE / "student.ftz", LABELS)(passages), activated("labels", network(passages)))
 
 
-def _identity() -> str:
-    return " ".join(sha256(HERE / name) for name in ("model.onnx", "tokenizer.json", "student.ftz"))
+def _pages(work: Path) -> list[dict[str, Any]]:
+    """Pages of a crawl, where somebody put some there."""
+    path = work / "pages.jsonl"
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
+
+
+def _clean_scores(work: Path) -> dict[str, tuple[clean.Documents, np.ndarray]]:
+    """The clean domains, and the crawl as one more, with what the shipped model says of them."""
+    from classifiers.sensitive import crawl
+
+    found = {name: clean.documents(name, DOCUMENTS) for name in clean.DOMAINS} | crawl.domains(_pages(work), work / "flagged.jsonl")
+    return clean.score_all(judge, found, work / "clean.npz", " ".join(sha256(HERE / name) for name in ("model.onnx", "tokenizer.json", "student.ftz")))
 
 
 def export(work: Path) -> None:
@@ -292,7 +302,7 @@ def export(work: Path) -> None:
     calibration = [*(e.text for e in written(False) if e.key.endswith("/0")), *(w for _, _, _, w in clean_windows(20, "calibration"))]
     write_network(tuned, HERE, calibration)
     shutil.copyfile(work / "student.ftz", HERE / "student.ftz")
-    found = clean.score_all(judge, DOCUMENTS, work / "clean.npz", _identity())
+    found = _clean_scores(work)
     describe(measure.thresholds(found), [w for docs, _ in found.values() for w in docs.windows[:400]])
 
 
@@ -324,10 +334,10 @@ def evaluate(work: Path) -> None:
     from classifiers.ship import write_figures
 
     limits = measure.shipped_limits()
-    found = clean.score_all(judge, DOCUMENTS, work / "clean.npz", _identity())
+    found = _clean_scores(work)
     text, held, scores = measure.figures(judge, found, limits)
-    if (work / "pages.jsonl").exists():
-        pages = [json.loads(line) for line in (work / "pages.jsonl").read_text(encoding="utf-8").splitlines()]
+    pages = _pages(work)
+    if pages:
         text += "\n\n### A crawl\n\n" + crawl.figures(pages, work / "flagged.jsonl")
     write_figures(HERE / "card.md", text)
     measure.write_review(work / "review.html", held, scores, found, limits)
