@@ -130,7 +130,7 @@ def on_cpu(name: str, pattern: str, count: int, rounds: int) -> None:
     card = open_folder(f"bundled:{name}").card
     labels, tokenizer = tuple(card["labels"]), folder / card["bert"]["tokenizer"]
     ours = OnnxScores(folder / card["bert"]["file"], tokenizer, labels, TOKENS)
-    stage = Classifier(f"bundled:{name}", cascade=["bert"])
+    stage = Classifier(f"bundled:{name}")  # labels are judged by both models, a grade by the network
     texts = read(pattern, 6_000_000)
     documents = cut_documents(texts, tokenizer, count)
     encode = encoder(tokenizer, TOKENS)

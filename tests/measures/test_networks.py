@@ -290,3 +290,25 @@ def test_libraries_that_are_missing_are_named(monkeypatch: pytest.MonkeyPatch) -
     with pytest.raises(ModelError, match=r"precision cpu-fp32 needs torch, which is not installed here: pip install 'skypile-builder\[train\]'"):
         networks.engines("cpu-fp32", ("bert",))
     assert networks.engines("cpu-fp32", ("fasttext",)) == {"fasttext-predict": "1.0"}
+
+
+@pytest.mark.parametrize("flag", ["avx512_vnni", "avx_vnni", "amx_int8"])
+def test_processors_that_multiply_exactly_are_known_by_their_flags(tmp_path: Path, flag: str) -> None:
+    file = tmp_path / "cpuinfo"
+    assert not networks.exact_products(file), "nobody can say"
+    file.write_text("processor : 0\nflags : fpu avx2 avx512f\n")
+    assert not networks.exact_products(file)
+    file.write_text(f"processor : 0\nflags : fpu avx2 {flag}\n")
+    assert networks.exact_products(file)
+
+
+def test_both_ways_of_multiplying_give_the_same_scores(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The one for processors with VNNI or AMX, and the slower one for all others: where this runs on one of the former, both are exact."""
+    if not networks.exact_products():
+        pytest.skip("this processor has neither VNNI nor AMX")
+    folder = open_folder("bundled:sensitive")
+    where = (Path(folder.path) / "model.onnx", Path(folder.path) / "tokenizer.json", folder.card["labels"], 256)
+    texts = ["The ferry leaves at seven.", "威尼斯人娱乐城 注册送彩金", "x" * 3000, "word " * 500, ""]
+    fast = networks.OnnxScores(*where)(texts)
+    monkeypatch.setattr(networks, "exact_products", lambda: False)
+    assert np.array_equal(fast, networks.OnnxScores(*where)(texts))
