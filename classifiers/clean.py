@@ -51,6 +51,11 @@ DOMAINS: dict[str, tuple[str, ...]] = {
 TEACHING = tuple(name for name in DOMAINS if may_train(name) and name != "text/classic_novels_zh")
 
 
+def no_measure_for(name: str) -> tuple[str, ...]:
+    """The classes that a domain is no measure for. A domain from elsewhere, such as a crawl, is one for all."""
+    return DOMAINS.get(name, ())
+
+
 @dataclass(frozen=True)
 class Documents:
     """Documents of one domain as windows: texts, and which windows are whose."""

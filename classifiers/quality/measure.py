@@ -1,18 +1,18 @@
 """Figures of `quality`: human judgements, the written passages, the clean domains; always beside the student and the baseline of sources."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from classifiers import clean, page
+from classifiers.clean import Judge
 from classifiers.metrics import auc, bootstrap, calibration
 from classifiers.quality.train import human, written
 from classifiers.ship import markdown_table
 from pipeline.measures.networks import FasttextScores
 from pipeline.measures.windows import windows
 
-Judge = Callable[[Sequence[str]], np.ndarray]
 LEAST = 1.0  # a bound that a recipe may set; the flagship only tags
 
 

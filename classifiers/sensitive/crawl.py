@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from classifiers import clean
-from classifiers.clean import SHARE
 from classifiers.sensitive.train import DROPPING, HERE
 from classifiers.ship import markdown_table
 
@@ -49,11 +48,6 @@ def key_of(text: str, label: str) -> str:
     return hashlib.sha256(f"{label}|{text}".encode()).hexdigest()[:16]
 
 
-def marks(path: Path) -> dict[str, bool]:
-    """What a reader said of flagged pages, by `key_of`."""
-    return {row["key"]: row["right"] for row in _rows(path) if row["right"] is not None}
-
-
 def _rows(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
 
@@ -67,9 +61,9 @@ def figures(pages: Sequence[dict[str, Any]], flagged_file: Path) -> str:
     scores = pipeline.classify(texts, "bundled:sensitive", languages)
     topics = pipeline.classify(texts, "bundled:topic", languages).column("value").to_pylist()
     shares = {label: scores.column(label).to_pylist() for label in DROPPING}
-    dropped = {label: [i for i, share in enumerate(shares[label]) if share is not None and share > SHARE] for label in DROPPING}
-    known = marks(flagged_file)
+    dropped = {label: [i for i, share in enumerate(shares[label]) if share is not None and share > clean.SHARE] for label in DROPPING}
     old = [row for row in _rows(flagged_file) if row["right"] is not None]
+    known = {row["key"]: row["right"] for row in old}
     fresh = {key_of(texts[i], label) for label in DROPPING for i in dropped[label]}
     with flagged_file.open("w", encoding="utf-8") as out:
         out.writelines(json.dumps({**row, "dropped": False}, ensure_ascii=False) + "\n" for row in old if row["key"] not in fresh)

@@ -1,19 +1,19 @@
 """Thresholds and figures of `sensitive`, measured on the network that ships."""
 
 import tomllib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from classifiers import clean, page
+from classifiers.clean import Judge
 from classifiers.data import rows
 from classifiers.metrics import accuracy, auc, bootstrap, calibration, f1, pr_curve, precision_at_prevalence, threshold_at
 from classifiers.sensitive.train import DROPPING, HERE, LABELS, written
 from classifiers.ship import markdown_table
 
-Judge = Callable[[Sequence[str]], np.ndarray]
 FLOOR = 0.3  # no threshold is lower, however clean the clean text
 MARGIN = 0.05  # added to the highest clean score, since clean text that nobody measured is a little wilder
 CEILING = 0.995  # a threshold above this would never be reached
@@ -22,7 +22,7 @@ CEILING = 0.995  # a threshold above this would never be reached
 def domain_scores(found: Mapping[str, tuple[clean.Documents, np.ndarray]], label: str, lang: str) -> dict[str, np.ndarray]:
     """The deciding scores of a label in every clean domain of a language that is a measure for it."""
     i = LABELS.index(label)
-    return {name: scores[:, i] for name, (docs, scores) in found.items() if docs.lang == lang and label not in clean.DOMAINS.get(name, ())}
+    return {name: scores[:, i] for name, (docs, scores) in found.items() if docs.lang == lang and label not in clean.no_measure_for(name)}
 
 
 def thresholds(found: Mapping[str, tuple[clean.Documents, np.ndarray]]) -> dict[str, dict[str, float]]:
@@ -45,7 +45,7 @@ def cross_fitted(found: Mapping[str, tuple[clean.Documents, np.ndarray]]) -> dic
     for half in (0, 1):
         limits = thresholds({name: (docs, scores[half::2]) for name, (docs, scores) in found.items()})
         for name, (docs, scores) in found.items():
-            classes = [c for c in DROPPING if c not in clean.DOMAINS.get(name, ())]
+            classes = [c for c in DROPPING if c not in clean.no_measure_for(name)]
             flags = [scores[1 - half :: 2, LABELS.index(c)] >= limits[docs.lang][c] for c in classes]
             dropped[name] += int(np.any(flags, axis=0).sum())
     return {name: (dropped[name], docs.n) for name, (docs, _) in found.items()}
@@ -62,8 +62,7 @@ def own_figures(held: Sequence[Any], scores: np.ndarray, limits: Mapping[str, Ma
     table = []
     for lang in ("en", "zh"):
         for i, label in enumerate(LABELS):
-            mine = np.array([e.lang == lang for e in held])
-            mine = mine & np.array([not np.isnan(e.target[i]) for e in held])  # of what nobody knows, nothing is right or wrong
+            mine = np.array([e.lang == lang and not np.isnan(e.target[i]) for e in held])  # of what nobody knows, nothing is right or wrong
             truth = np.array([e.target[i] == 1.0 for e in held])[mine]
             score, limit = scores[mine, i], limits[lang][label]
             flagged = score >= limit
@@ -126,7 +125,7 @@ def clean_figures(
     """Documents of every clean domain that each dropping class would drop; last, what thresholds of the other half would drop (`cross_fitted`)."""
     table = []
     for name, (docs, scores) in found.items():
-        counts = [int((scores[:, LABELS.index(c)] >= limits[docs.lang][c]).sum()) if c not in clean.DOMAINS.get(name, ()) else None for c in DROPPING]
+        counts = [int((scores[:, LABELS.index(c)] >= limits[docs.lang][c]).sum()) if c not in clean.no_measure_for(name) else None for c in DROPPING]
         table.append([name, f"{docs.n} (at most {3 / docs.n:.1%})", *("not measured" if c is None else str(c) for c in counts), str(crossed[name][0])])
     return table
 
@@ -149,7 +148,7 @@ def write_review(
     bars, worst = [], []
     for name, (docs, deciding) in found.items():
         for label in DROPPING:
-            if label in clean.DOMAINS.get(name, ()):
+            if label in clean.no_measure_for(name):
                 continue
             i = LABELS.index(label)
             bars.append(page.Bar(f"{name}: {label}", float((deciding[:, i] >= limits[docs.lang][label]).mean()), docs.n))

@@ -1,8 +1,8 @@
 """`sensitive`: six classes of text that a corpus may not want, in English and Chinese. Examples, training, thresholds, figures.
 
 What it learns from: the written passages and their expansions; COLD (Chinese offensive language) and the Vicomtech forum posts for abuse; pages
-of nothing but lexicon entries for what hijacked pages look like; and clean text in windows of every length, prose and half of the clean domains. A label that nobody gave is
-unknown (nan) and enters no loss. HateCheck is for testing and never seen.
+of nothing but lexicon entries for what hijacked pages look like; and clean text in windows of every length, prose and half of the clean domains.
+A label that nobody gave is unknown (nan) and enters no loss. HateCheck is for testing and never seen.
 """
 
 import json
@@ -123,7 +123,7 @@ def domain_windows(each: int = WINDOWS_EACH, seed: str = "clean") -> Iterator[tu
 
 def _windows(name: str, chosen: Sequence[Row], each: int, seed: str) -> Iterator[tuple[str, str, str, str]]:
     lang = "zh" if "zh" in name else "en"
-    cut = [windows(row.text, 210, 6) for row in chosen[:each]]
+    cut = [windows(row.text, clean.WINDOW_TOKENS, 6) for row in chosen[:each]]
     pool = [(f"{row.key}/{i}", lang, name, w) for row, ws in zip(chosen, cut, strict=False) for i, w in enumerate(ws)]
     yield from sorted(pool, key=lambda p: draw(p[0], seed + "-window"))[:each]
 
@@ -189,9 +189,8 @@ def plain_lists(each: int = 12) -> Iterator[Example]:
         yield Example(separator.join(lead + items[i].strip() for i in order), target((), CLEAN[source]), lang, "plain-lists", key)
 
 
-def examples() -> list[Example]:
+def examples(lists: Mapping[tuple[str, str], Lexicon]) -> list[Example]:
     """Everything that the shipped model is trained on."""
-    lists = lexicons()
     found = [*written(False), *posts(), *sentences(), *stuffed(lists), *plain_lists()]
     found += [_clean_example(key, lang, source, lengths(window, key), lists) for key, lang, source, window in [*clean_windows(), *domain_windows()]]
     return found
@@ -206,15 +205,17 @@ def _clean_example(key: str, lang: str, source: str, text: str, lists: Mapping[t
 def balanced(found: Sequence[Example]) -> list[Example]:
     """Fewer of what is plentiful, and more weight on what is rare. Among all examples one in eighty is an advertisement for adults, one in seven is
     abuse: after one pass over all of them the network ranked the rare classes well enough and gave none of them a score above a half."""
-    rare = [any(t == 1.0 for t, name in zip(e.target, LABELS, strict=True) if name != "abuse") for e in found]
-    kept = [replace(e, weight=4.0 if e.source == "written" else 1.0) for e, r in zip(found, rare, strict=True) if r]
-    for plenty, most in (("-c-", 4000), ("", 3000), ("#", 5500)):  # short sentences; the other written passages; posts, sentences and clean windows
-        here = [
-            e
-            for e, r in zip(found, rare, strict=True)
-            if not r and (e.source == "written" and ("-c-" in e.key) == bool(plenty) if plenty != "#" else e.source != "written")
-        ]
-        kept += sorted(here, key=lambda e: draw(e.key, "balanced"))[:most]
+    kept: list[Example] = []
+    plenty: dict[str, list[Example]] = {"short sentences": [], "written": [], "posts, sentences and clean windows": []}
+    for e in found:
+        if any(t == 1.0 for t, name in zip(e.target, LABELS, strict=True) if name != "abuse"):
+            kept.append(replace(e, weight=4.0 if e.source == "written" else 1.0))
+        elif e.source == "written":
+            plenty["short sentences" if "-c-" in e.key else "written"].append(e)
+        else:
+            plenty["posts, sentences and clean windows"].append(e)
+    for most, group in zip((4000, 3000, 5500), plenty.values(), strict=True):
+        kept += sorted(group, key=lambda e: draw(e.key, "balanced"))[:most]
     return kept
 
 
@@ -228,16 +229,16 @@ def train(work: Path, base: str) -> None:
     from pipeline.measures.classifier import activated
 
     check_trainer()  # before the hours, not after
-    found = examples()
+    lists = lexicons()
+    found = examples(lists)
     plain = settings(base)
     tuned = fine_tune(plain, found, work / "first")
-    lists = lexicons()
     mined = [_clean_example(*where, lists, 2.0) for where in [*clean_windows(300, "mine"), *domain_windows(300, "mine")]]
     scores = activated(plain.task, tuned([e.text for e in mined]))
     known = ~np.isnan(np.array([e.target for e in mined]))
     hard = [e for e, s in zip(mined, (scores * known)[:, :5].max(axis=1), strict=True) if s > 0.1]
     print(f"{len(hard)} of {len(mined)} clean windows scored above 0.1", flush=True)
-    again = [*balanced(found), *hard * 2, *plain_lists()]
+    again = [*balanced(found), *hard * 2, *(e for e in found if e.source == "plain-lists")]
     tuned = fine_tune(replace(plain, base=str(_saved(tuned, work / "first-model")), epochs=2.5, learning_rate=3e-4), again, work / "second")
     tuned.save(work / "model")
     train_students(work)
@@ -249,7 +250,7 @@ def train_students(work: Path) -> None:
     from classifiers.students import train_student
     from pipeline.measures.classifier import activated
 
-    found = examples()
+    found = examples(lexicons())
     known = np.array([e.target for e in found])
     asked = np.flatnonzero(np.isnan(known).any(axis=1))
     said = activated("labels", load(settings(str(work / "model")))([found[i].text for i in asked]))
