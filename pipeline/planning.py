@@ -185,7 +185,7 @@ def _units(recipe: Recipe, store: Store, group_bytes: int | None, split_bytes: i
     sources, units = {}, []
     for name, settings in recipe.sources.items():
         files = tuple(_sample(f, store) for f in settings.files)
-        sources[name] = Source(name, settings.reader, files, settings.licence, settings.domain, settings.subdomain, settings.columns, settings.values)
+        sources[name] = Source(name, settings.reader, files, settings.licence, settings.domain, settings.subdomain, settings.columns, settings.values, settings.revision)
         units += list_units(sources[name], etags=etags, **sizes)
     etags.save()
     return sources, units

@@ -83,7 +83,7 @@ def _try(
         here = batch.records.slice(max(0, a - start), max(0, min(b - start, batch.records.num_rows) - max(0, a - start)))
         start += batch.records.num_rows
         for table in tasks.rewritten(here, source, stages, {"documents": 0, "html_bytes": 0, "text_bytes": 0}):
-            measure(Texts(table.column("text")), measures)
+            measure(Texts.of(table), measures)
             if identify:
                 identify.identified(pa.RecordBatch.from_pydict({n: table.column(n).combine_chunks() for n in table.column_names}))
 

@@ -51,11 +51,12 @@ class SourceSettings(Settings):
     columns: dict[str, str] = Field(default_factory=dict)
     values: dict[str, dict[str, str]] = Field(default_factory=dict)
     unreadable_files: Literal["stop", "tolerate"] = "stop"
+    revision: str = "HEAD"
 
     @field_validator("columns")
     @classmethod
     def _known(cls, columns: dict[str, str]) -> dict[str, str]:
-        ours = ("id", "text", "url", "date", "licence", "domain", "subdomain", "programming_language")
+        ours = ("id", "text", "url", "date", "licence", "domain", "subdomain", "programming_language", "repository", "path", "stars")
         for name in columns:
             if name not in ours:
                 raise ValueError(

@@ -21,7 +21,12 @@ DOCUMENT = pa.schema(
         pa.field("subdomain", pa.string()),
         pa.field("date", pa.string()),  # ISO 8601, of the crawl or the commit
         pa.field("licence", pa.string()),
-        pa.field("programming_language", pa.string()),
+        pa.field("programming_language", pa.string()),  # on GitHub Linguist's names; this and the following: of source code
+        pa.field("repository", pa.string()),
+        pa.field("path", pa.string()),  # in the repository
+        pa.field("stars", pa.int64()),
+        pa.field("licence_file", pa.string()),  # where `licence` was found: a path in the repository, or null where the record says it
+        pa.field("licence_confidence", pa.float64()),  # 1 where an SPDX id is written, else the likeness of a licence's text
         pa.field("file", pa.string(), nullable=False),
         pa.field("offset", pa.int64(), nullable=False),
     ]

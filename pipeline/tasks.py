@@ -189,8 +189,8 @@ def make_columns(store: Store, name: str, artefacts: Artefacts, measures: Sequen
     schema = pa.schema([pa.field(m, pa.float64()) for m in measures])
 
     def tables() -> Iterator[pa.Table]:
-        for batch in store.read_batches(artefacts.text, ["text"]):
-            values = measure(Texts(batch.column("text")), measures)
+        for batch in store.read_batches(artefacts.text, ["text", "path", "programming_language"]):
+            values = measure(Texts.of(batch), measures)
             yield pa.table([pa.array(np.asarray(values[m], np.float64), from_pandas=True) for m in measures], schema=schema)
 
     rows = store.write_batches(name + ".arrow", schema, tables())

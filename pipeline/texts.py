@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from pipeline.kernels import counting, encoded, repetition
+from pipeline.kernels import counting, encoded, repetition, source
 
 
 class _Column:
@@ -41,16 +41,30 @@ def _encoded_count(name: str, doc: str) -> Any:
     return _Column("_encoded", encoded.ENCODED.index(name), doc)
 
 
+def _source_count(name: str, doc: str) -> Any:
+    return _Column("_source", source.SOURCE.index(name), doc)
+
+
 class Texts:
-    """A batch of texts. Null counts as the empty text.
+    """A batch of texts. Null counts as the empty text. Files of source code may come with their paths and languages, for the measures that ask.
 
     >>> texts = Texts(["Two words", "两个字"])
     >>> texts.words
     array([2, 3])
     """
 
-    def __init__(self, texts: "pa.Array | pa.ChunkedArray | Sequence[str | None]") -> None:
+    def __init__(
+        self, texts: "pa.Array | pa.ChunkedArray | Sequence[str | None]", paths: "Sequence[str | None] | None" = None,
+        languages: "Sequence[str | None] | None" = None,
+    ) -> None:  # fmt: skip
         self.data, self.offsets = _buffers(texts)
+        self.paths = list(paths) if paths is not None else [None] * len(self)
+        self.languages = list(languages) if languages is not None else [None] * len(self)
+
+    @classmethod
+    def of(cls, table: "pa.Table | pa.RecordBatch") -> "Texts":
+        """The texts of documents, with their paths and languages."""
+        return cls(table.column("text"), table.column("path").to_pylist(), table.column("programming_language").to_pylist())
 
     def __len__(self) -> int:
         return self.offsets.size - 1
@@ -62,6 +76,7 @@ class Texts:
             raise ValueError("Texts can be cut into runs of rows only: texts[start:stop].")
         part = object.__new__(Texts)
         part.data, part.offsets = self.data, self.offsets[start : max(start, stop) + 1]
+        part.paths, part.languages = self.paths[rows], self.languages[rows]
         return part
 
     def text(self, row: int) -> str:
@@ -91,6 +106,10 @@ class Texts:
     @cached_property
     def _encoded(self) -> np.ndarray:
         return encoded.scan(self.data, self.offsets)
+
+    @cached_property
+    def _source(self) -> np.ndarray:
+        return source.scan(self.data, self.offsets)
 
     # --- characters (Unicode code points) ---
 
@@ -201,6 +220,15 @@ class Texts:
     encoded_characters = _encoded_count("encoded_characters", "Characters in runs of base64, hexadecimal or \\u escapes.")
     longest_encoded_run = _encoded_count("longest_encoded_run", "Characters of the longest such run.")
     generated = _encoded_count("generated", "1 where one of the first five lines says that the file was generated.")
+
+    # --- source code (defined in kernels/source.py) ---
+
+    string_characters = _source_count("string_characters", "Characters in string literals.")
+    long_string_lines = _source_count("long_string_lines", "Lines with a literal that holds a word of over 20 characters.")
+    solid_lines = _source_count("solid_lines", "Lines that hold more than white space; \\n alone breaks a line here.")
+    todo_lines = _source_count("todo_lines", "Lines with TODO, FIXME or 'your code here'.")
+    assert_lines = _source_count("assert_lines", "Lines that begin with an assertion.")
+    import_lines = _source_count("import_lines", "Lines that begin with an import.")
 
 
 def fraction(part: np.ndarray, whole: np.ndarray) -> np.ndarray:

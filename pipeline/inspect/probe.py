@@ -146,7 +146,7 @@ def _work(plan: Plan, unit: Unit, share: float, language: tasks.LanguageStep | N
 
 def _judge(plan: Plan, table: pa.Table, language: tasks.LanguageStep | None, measures: tuple[str, ...], found: _Found) -> None:
     found.text_bytes += table.column("text").nbytes
-    columns = {k: np.asarray(v, float) for k, v in measure(Texts(table.column("text")), measures).items()}
+    columns = {k: np.asarray(v, float) for k, v in measure(Texts.of(table), measures).items()}
     if language:
         identified = language.identified(pa.RecordBatch.from_pydict({n: table.column(n).combine_chunks() for n in table.column_names}))
         table = table.set_column(table.schema.get_field_index("domain"), "domain", identified.column("domain"))

@@ -1,7 +1,7 @@
 """The catalogue of measures: a pure function from a batch of texts to one number per text.
 
 Measures never decide: bounds stand in the recipe, and `pipeline/filter.py` compares. Adding one costs a function in one of
-the families (shape, symbols, repetition, script, code), a line here, and a row in tests/measures. Measures that hold a model
+the families (shape, symbols, repetition, script, code, files), a line here, and a row in tests/measures. Measures that hold a model
 (language, perplexity, classifier scores) are classes with `__call__(texts)` and are not in this list: they need settings.
 """
 
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.measures import code, repetition, script, shape, symbols
+from pipeline.measures import code, files, repetition, script, shape, symbols
 from pipeline.texts import Texts
 
 GOPHER = "Gopher, Rae et al. 2021, table A1"
@@ -24,6 +24,7 @@ MAP_NEO = "MAP-NEO, Zhang et al. 2024"
 CHINESE_WEB_TEXT = "ChineseWebText, Chen et al. 2023"
 NEMO = "NeMo Curator"
 DCLM = "DCLM, Li et al. 2024"
+LINGUIST = "GitHub Linguist"
 OWN = "SkyPile builder"
 
 
@@ -38,7 +39,7 @@ class Measure:
 
     @property
     def family(self) -> str:
-        """The module that the function stands in: shape, symbols, repetition, script or code."""
+        """The module that the function stands in: shape, symbols, repetition, script, code or files."""
         return self.function.__module__.rsplit(".", 1)[-1]
 
     @property
@@ -128,6 +129,22 @@ MEASURES: dict[str, Measure] = {
     "hex_word_character_fraction": Measure(code.hex_word_character_fraction, "of characters", OPENCODER),
     "generated_marker": Measure(code.generated_marker, "0 or 1", STARCODER2),
     "replacement_character_fraction": Measure(code.replacement_character_fraction, "of characters", OPENCODER),
+    "string_character_fraction": Measure(code.string_character_fraction, "of characters", OPENCODER),
+    "long_string_line_fraction": Measure(code.long_string_line_fraction, "of lines", OPENCODER),
+    "todo_line_fraction": Measure(code.todo_line_fraction, "of lines", OPENCODER),
+    "assert_line_fraction": Measure(code.assert_line_fraction, "of lines", OPENCODER),
+    "import_line_fraction": Measure(code.import_line_fraction, "of lines", OPENCODER),
+    # files: what needs a path or a language
+    "generated_file": Measure(files.generated_file, "0 or 1", LINGUIST),
+    "minified_file": Measure(files.minified_file, "0 or 1", LINGUIST),
+    "vendored_file": Measure(files.vendored_file, "0 or 1", LINGUIST),
+    "documentation_file": Measure(files.documentation_file, "0 or 1", LINGUIST),
+    "instructive_text_file": Measure(files.instructive_text_file, "0 or 1", STARCODER2),
+    "data_file": Measure(files.data_file, "0 or 1", OWN, nullable=True),
+    "xml_declaration": Measure(files.xml_declaration, "0 or 1", STARCODER),
+    "html_visible_characters": Measure(files.html_visible_characters, "characters", STARCODER, nullable=True),
+    "html_visible_fraction": Measure(files.html_visible_fraction, "of characters", STARCODER, nullable=True),
+    "syntax_error_fraction": Measure(files.syntax_error_fraction, "of bytes", "tree-sitter", nullable=True),
 }
 
 

@@ -40,3 +40,28 @@ def generated_marker(texts: Texts) -> np.ndarray:
 def replacement_character_fraction(texts: Texts) -> np.ndarray:
     """U+FFFD, which a wrong decoding leaves, over characters; 0 if empty. OpenCoder 2024. (texts,) float64"""
     return fraction(texts.replacement_characters, texts.characters)
+
+
+def string_character_fraction(texts: Texts) -> np.ndarray:
+    """Characters in string literals over characters; 0 if empty. OpenCoder 2024. (texts,) float64"""
+    return fraction(texts.string_characters, texts.characters)
+
+
+def long_string_line_fraction(texts: Texts) -> np.ndarray:
+    """Lines with a literal that holds a word of over 20 characters, over lines that are not blank; 0 without. OpenCoder 2024. (texts,) float64"""
+    return fraction(texts.long_string_lines, texts.solid_lines)
+
+
+def todo_line_fraction(texts: Texts) -> np.ndarray:
+    """Lines with TODO, FIXME or "your code here", over lines that are not blank; 0 without. OpenCoder 2024. (texts,) float64"""
+    return fraction(texts.todo_lines, texts.solid_lines)
+
+
+def assert_line_fraction(texts: Texts) -> np.ndarray:
+    """Lines that begin with `assert`, over lines that are not blank; 0 without. OpenCoder 2024. (texts,) float64"""
+    return fraction(texts.assert_lines, texts.solid_lines)
+
+
+def import_line_fraction(texts: Texts) -> np.ndarray:
+    """Lines that begin with an import (import, from, #include, using, use, require), over lines that are not blank; 0 without. OpenCoder 2024. (texts,) float64"""
+    return fraction(texts.import_lines, texts.solid_lines)

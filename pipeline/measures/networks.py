@@ -131,6 +131,7 @@ class TorchScores:
         with opened_by_transformers(folder):
             network = AutoModelForSequenceClassification.from_pretrained(folder.path, dtype=dtype, attn_implementation="sdpa", **where)
             fast = AutoTokenizer.from_pretrained(folder.path, **where)
+            check_tokenizer(fast, getattr(config, "vocab_size", 0))
         self._model = network.to(self._device).eval()
         self._pad = int(fast.pad_token_id or 0)
         limit = min(max_length, getattr(config, "max_position_embeddings", max_length), fast.model_max_length)
@@ -146,6 +147,13 @@ class TorchScores:
             if self._device == "cuda":
                 given = {k: v.pin_memory().to("cuda", non_blocking=True) for k, v in given.items()}
             return np.asarray(self._model(**given).logits.float().cpu().numpy())
+
+
+def check_tokenizer(tokenizer: Any, vocabulary: int) -> None:
+    """ValueError for a tokenizer with less than half of the network's vocabulary. transformers makes one of five special tokens where a folder of
+    some architectures holds none at all, and every text would be empty."""
+    if 2 * len(tokenizer) < vocabulary:
+        raise ValueError(f"its tokenizer has {len(tokenizer):,} entries, the network {vocabulary:,}: the tokenizer's files are missing or another's.")
 
 
 @contextmanager

@@ -35,6 +35,7 @@ class Source:
     `columns` maps our column to the input's field, a dotted path allowed (`meta.url`); without it `text`, `url` and `date` are read
     under their own names and nothing else is, since an `id` that counts from 1 in every file, or a `domain` that is a host name, would do harm.
     `values` renames what was found: `{"domain": {"zh-Hans": "zh"}}`. `licence`, `domain`, `subdomain` stand where a record says nothing.
+    `revision` is the branch, tag or commit at which git repositories are read.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Source:
     subdomain: str | None = None
     columns: Mapping[str, str] = field(default_factory=dict)
     values: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    revision: str = "HEAD"
 
 
 @dataclass(frozen=True)
@@ -64,13 +66,17 @@ class InputFile:
 
 @dataclass(frozen=True)
 class Unit:
-    """The atom of work: one file, a slice of a huge one (bytes for JSON lines, row groups for Parquet), or several tiny files."""
+    """The atom of work: one file, a slice of a huge one (bytes for JSON lines, row groups for Parquet), or several tiny files.
+
+    `context`: files that are read for what they say of the others, as licences do of the files below them. They enter the identity too.
+    """
 
     source: str
     files: tuple[InputFile, ...]
     start: int = 0
     end: int | None = None
     slice_bytes: int | None = field(default=None, compare=False)  # of a slice, for estimates; no part of its identity
+    context: tuple[InputFile, ...] = ()
 
     @property
     def size_bytes(self) -> int:
@@ -79,7 +85,8 @@ class Unit:
 
     def identity(self) -> Any:
         """What of this unit enters fingerprints, as a JSON value: never a location, a host or a time."""
-        return {"files": [[file.path, file.size, file.etag] for file in self.files], "slice": [self.start, self.end]}
+        about = {"files": [[file.path, file.size, file.etag] for file in self.files], "slice": [self.start, self.end]}
+        return about | ({"context": [[file.path, file.size, file.etag] for file in self.context]} if self.context else {})
 
 
 @dataclass
@@ -118,9 +125,10 @@ class Builder:
     def add(
         self, id: str, file: str, offset: int, *, text: str | bytes | None = None, html: str | bytes | None = None, url: str | None = None,
         date: str | None = None, domain: str | None = None, subdomain: str | None = None, licence: str | None = None,
-        programming_language: str | None = None,
+        programming_language: str | None = None, repository: str | None = None, path: str | None = None, stars: int | None = None,
+        licence_file: str | None = None, licence_confidence: float | None = None,
     ) -> None:  # fmt: skip
-        """One document. Texts given as bytes are valid UTF-8 already."""
+        """One document. Texts given as bytes are valid UTF-8 already. Of a file of code with a path, the language is found where none is given."""
         source, columns = self.source, self._columns
         columns["id"].append(id)
         columns["text"].append(text)
@@ -131,6 +139,11 @@ class Builder:
         columns["subdomain"].append(subdomain if subdomain is not None else source.subdomain)
         columns["licence"].append(licence if licence is not None else source.licence)
         columns["programming_language"].append(programming_language)
+        columns["repository"].append(repository)
+        columns["path"].append(path)
+        columns["stars"].append(stars)
+        columns["licence_file"].append(licence_file)
+        columns["licence_confidence"].append(licence_confidence)
         columns["file"].append(file)
         columns["offset"].append(offset)
         self._bytes += 200 + (len(text) if text is not None else 0) + (len(html) if html is not None else 0)
@@ -154,6 +167,7 @@ class Builder:
     def take(self) -> Batch:
         """The batch collected so far; a new one begins."""
         rows = len(self._columns["id"])
+        self._find_languages()
         arrays = []
         for name in RECORD.names:
             if name == "source":
@@ -165,6 +179,17 @@ class Builder:
         batch = Batch(pa.RecordBatch.from_arrays(arrays, schema=RECORD), self._unreadable, self._skipped)
         self._start()
         return batch
+
+
+    def _find_languages(self) -> None:
+        """The languages of all files of the batch at once, which is what makes finding them cheap."""
+        paths, found = self._columns["path"], self._columns["programming_language"]
+        rows = [i for i, (path, language) in enumerate(zip(paths, found, strict=True)) if path is not None and language is None]
+        if rows:
+            from pipeline.measures import linguist  # so that who reads no code does not load its tables
+
+            for i, language in zip(rows, linguist.languages([paths[i] for i in rows], [self._columns["text"][i] for i in rows]), strict=True):
+                found[i] = language
 
 
 def _array(values: list[Any], kind: pa.DataType) -> pa.Array:

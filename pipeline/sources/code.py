@@ -1,9 +1,12 @@
-"""Source code: tar archives (.tar, .tar.gz, .tar.zst, .tar.bz2), folders, or files by pattern. A file's text stays what it was, byte for byte.
+"""Source code: git repositories at a commit, tar archives (.tar, .tar.gz, .tar.zst, .tar.bz2), folders, or files by pattern. A file's text stays what
+it was, byte for byte.
 
-Links and devices are never followed, version-control folders and binaries are skipped by name of the reason. The repository's name is the
-archive's or the folder's; its commit is the one that `git archive` writes into the tar, else unknown. Memory holds one batch and one file.
+Nothing is unpacked and no link followed: links, devices, submodules, version-control folders, pointers to Git LFS, binaries and paths that lead out of
+the tree are skipped and counted. The repository's name is the archive's or the folder's; its commit is the one that git or `git archive` says, else
+unknown. Licences come from the whole repository, so that an archive is read twice; memory holds one batch, one file and the repository's licence files.
 """
 
+import datetime
 import os
 import re
 import tarfile
@@ -11,34 +14,69 @@ import zlib
 from collections.abc import Iterator
 from typing import Any, cast
 
+from pipeline.measures import licences, linguist
 from pipeline.rewrite import charset
+from pipeline.sources import git
 from pipeline.sources.base import CRASHED, Batch, Builder, InputFile, Source, Unit, hash_id, open_decompressed, open_raw
-from pipeline.sources.languages import language_of
 from pipeline.sources.units import ARCHIVES, VERSION_CONTROL
 
-VERSION = 1
-ENGINES: dict[str, str] = {**charset.ENGINES, "charset": str(charset.VERSION)}
+VERSION = 2
+ENGINES: dict[str, str] = {
+    **charset.ENGINES, "charset": str(charset.VERSION), **linguist.ENGINES, "linguist": str(linguist.VERSION),
+    **licences.ENGINES, "licences": str(licences.VERSION), **git.ENGINES,
+}  # fmt: skip
 
 MAX_FILE_BYTES = 8 << 20  # OpenCoder's bound before any rule
-_SPDX = re.compile(r"SPDX-License-Identifier:\s*([A-Za-z0-9.+() -]+)")
+_LFS = b"version https://git-lfs.github.com/spec/"
 _COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?\Z")
+
+
+class _Repository:
+    """What is known of the repository that is being read: its name, commit, date and licences."""
+
+    def __init__(self, name: str) -> None:
+        self.name, self.commit, self.date = name, "", cast("str | None", None)
+        self.tree = licences.Tree()
+
+    def look(self, path: str, data: bytes) -> None:
+        """A file of the first pass: does it say something about licences?"""
+        self.tree.add(path, data.decode("utf-8", "replace"))
 
 
 def read(source: Source, unit: Unit, batch_bytes: int, quarantine: frozenset[tuple[str, int]]) -> Iterator[Batch]:
     """See `pipeline.sources.read`."""
     builder = Builder(source, batch_bytes)
+    folders: dict[str, _Repository] = {}
     for file in unit.files:
-        if file.path.lower().endswith(ARCHIVES):
+        if git.is_repository(file.location):
+            for _ in _git(source, file, builder, quarantine):
+                yield builder.take()
+        elif file.path.lower().endswith(ARCHIVES):
             for _ in _archive(file, builder, quarantine):
                 yield builder.take()
         else:
-            _plain_file(file, builder, quarantine)
+            if file.folder not in folders:
+                folders[file.folder] = _of_folder(unit, file.folder)
+            _plain_file(file, builder, quarantine, folders[file.folder])
             if builder.full:
                 yield builder.take()
     yield builder.take()
 
 
-def _plain_file(file: InputFile, builder: Builder, quarantine: frozenset[tuple[str, int]]) -> None:
+# --- folders ----------------------------------------------------------------------------------------------------------------------
+
+
+def _of_folder(unit: Unit, folder: str) -> _Repository:
+    """A tree of plain files: its licence files and manifests are in every one of its units' `context`."""
+    repository = _Repository(folder)
+    for file in unit.context:
+        if file.folder == folder:
+            with open_raw(file) as raw:
+                repository.look(file.path, raw.read(licences.LONGEST))
+    return repository
+
+
+def _plain_file(file: InputFile, builder: Builder, quarantine: frozenset[tuple[str, int]], repository: _Repository) -> None:
     if (file.path, 0) in quarantine:
         builder.unreadable(file.path, 0, CRASHED)
         return
@@ -47,45 +85,90 @@ def _plain_file(file: InputFile, builder: Builder, quarantine: frozenset[tuple[s
         return
     with open_raw(file) as raw:
         data = raw.read(MAX_FILE_BYTES + 1)
-    repository = file.folder
-    _add(builder, file.path, 0, repository, "", file.path, data)
+    _add(builder, file.path, 0, repository, file.path, data)
+
+
+# --- git --------------------------------------------------------------------------------------------------------------------------
+
+
+def _git(source: Source, file: InputFile, builder: Builder, quarantine: frozenset[tuple[str, int]]) -> Iterator[None]:
+    """The files of a commit, in the order of their paths; a file's offset is its number."""
+    opened = git.open_at(file.location, file.etag)
+    repository = _Repository(os.path.basename(file.location.rstrip("/")).removesuffix(".git"))
+    repository.commit, repository.date = opened.commit, opened.date
+    for entry in opened.files():
+        if entry.kind == "file" and entry.size <= MAX_FILE_BYTES and (licences.names_licence(entry.path) or licences.names_manifest(entry.path)):
+            repository.look(entry.path, opened.data(entry))
+    for number, entry in enumerate(opened.files()):
+        if entry.kind != "file":
+            builder.skip(entry.kind)
+        elif quarantine and (file.path, number) in quarantine:
+            builder.unreadable(file.path, number, CRASHED)
+        elif entry.size > MAX_FILE_BYTES:
+            builder.skip(f"over {MAX_FILE_BYTES >> 20} MB")
+        else:
+            _add(builder, file.path, number, repository, entry.path, opened.data(entry))
+        if builder.full:
+            yield
+
+
+# --- archives ---------------------------------------------------------------------------------------------------------------------
 
 
 def _archive(file: InputFile, builder: Builder, quarantine: frozenset[tuple[str, int]]) -> Iterator[None]:
+    name = os.path.basename(file.path)
+    for ending in ARCHIVES:
+        name = name[: -len(ending)] if name.lower().endswith(ending) else name
+    repository = _Repository(name)
+    try:
+        for tar, member in _members(file):
+            _about(tar, member, repository)
+    except (tarfile.TarError, EOFError, OSError, zlib.error, ValueError):
+        pass  # the second pass reports it, with the place
     position = 0
-    with open_decompressed(file) as stream:
-        repository = os.path.basename(file.path)
-        for ending in ARCHIVES:
-            repository = repository[: -len(ending)] if repository.lower().endswith(ending) else repository
-        commit = ""
-        try:
-            with tarfile.open(fileobj=cast(Any, stream), mode="r|", errorlevel=1, encoding="utf-8", errors="backslashreplace") as tar:
-                for member in tar:
-                    position = member.offset
-                    comment = tar.pax_headers.get("comment", "")
-                    commit = comment if _COMMIT.match(comment) else commit
-                    _member(tar, member, file, builder, quarantine, repository, commit)
-                    cast(Any, tar).members = []  # tarfile keeps every header otherwise
-                    position = member.offset + 512 + (member.size if member.isreg() else 0)
-                    if builder.full:
-                        yield
-        except (tarfile.TarError, EOFError, OSError, zlib.error, ValueError) as error:
-            what = "truncated" if isinstance(error, EOFError) or "unexpected end" in str(error) else "damaged"
-            builder.unreadable(file.path, position, f"unreadable: {what} archive at byte {position} of its content")
+    try:
+        for tar, member in _members(file):
+            position = member.offset
+            _member(tar, member, file, builder, quarantine, repository)
+            position = member.offset + 512 + (member.size if member.isreg() else 0)
+            if builder.full:
+                yield
+    except (tarfile.TarError, EOFError, OSError, zlib.error, ValueError) as error:
+        what = "truncated" if isinstance(error, EOFError) or "unexpected end" in str(error) else "damaged"
+        builder.unreadable(file.path, position, f"unreadable: {what} archive at byte {position} of its content")
+
+
+def _members(file: InputFile) -> Iterator[tuple[tarfile.TarFile, tarfile.TarInfo]]:
+    with (
+        open_decompressed(file) as stream,
+        tarfile.open(fileobj=cast(Any, stream), mode="r|", errorlevel=1, encoding="utf-8", errors="backslashreplace") as tar,
+    ):
+        for member in tar:
+            yield tar, member
+            cast(Any, tar).members = []  # tarfile keeps every header otherwise
+
+
+def _about(tar: tarfile.TarFile, member: tarfile.TarInfo, repository: _Repository) -> None:
+    """A member of the first pass: the commit, and what says something about licences."""
+    if _COMMIT.match(comment := tar.pax_headers.get("comment", "")):
+        repository.commit = comment
+        repository.date = datetime.datetime.fromtimestamp(int(member.mtime), datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    path = member.name.removeprefix("./")
+    if member.isreg() and member.size <= licences.LONGEST and (licences.names_licence(path) or licences.names_manifest(path)):
+        handle = tar.extractfile(member)
+        repository.look(path, handle.read() if handle is not None else b"")
 
 
 def _member(
-    tar: tarfile.TarFile, member: tarfile.TarInfo, file: InputFile, builder: Builder, quarantine: frozenset[tuple[str, int]], repository: str, commit: str
-) -> None:  # fmt: skip
+    tar: tarfile.TarFile, member: tarfile.TarInfo, file: InputFile, builder: Builder, quarantine: frozenset[tuple[str, int]], repository: _Repository
+) -> None:
     if member.isdir():
         return  # a folder is no record
     if not member.isreg():
         builder.skip("link" if member.issym() or member.islnk() else "device")
         return
     path = member.name.removeprefix("./")
-    if VERSION_CONTROL.intersection(path.split("/")):
-        builder.skip("version control")
-    elif quarantine and (file.path, member.offset) in quarantine:
+    if quarantine and (file.path, member.offset) in quarantine:
         builder.unreadable(file.path, member.offset, CRASHED)
     elif member.size > MAX_FILE_BYTES:
         builder.skip(f"over {MAX_FILE_BYTES >> 20} MB")
@@ -94,25 +177,42 @@ def _member(
         data = handle.read() if handle is not None else b""
         if len(data) < member.size:
             raise EOFError
-        _add(builder, file.path, member.offset, repository, commit, path, data)
+        _add(builder, file.path, member.offset, repository, path, data)
 
 
-def _add(builder: Builder, file: str, offset: int, repository: str, commit: str, path: str, data: bytes) -> None:
-    name = f"{repository}@{commit}:{path}"
+# --- a file -----------------------------------------------------------------------------------------------------------------------
+
+
+def _add(builder: Builder, file: str, offset: int, repository: _Repository, path: str, data: bytes) -> None:
+    parts = path.split("/")
+    if VERSION_CONTROL.intersection(parts):
+        builder.skip("version control")
+        return
+    if path.startswith("/") or ".." in parts:
+        builder.skip("path out of the tree")
+        return
     if not data:
         builder.skip("empty")
         return
     if b"\0" in data and not data.startswith((b"\xff\xfe", b"\xfe\xff")):
         builder.skip("binary")
         return
-    text: str | bytes
+    if data.startswith(_LFS):
+        builder.skip("Git LFS pointer")
+        return
+    name = f"{repository.name}@{repository.commit}:{path}"
+    text: str | bytes = data
     try:
-        text = data.decode("utf-8")
+        beginning = data.decode("utf-8")
     except UnicodeDecodeError:
         text, _ = charset.decode(data)
+        beginning = text
         if "\ufffd" in text or any(c < " " and c not in "\n\r\t\f\x1b" for c in text):
             builder.unreadable(file, offset, "unreadable: the text's encoding was not found", name)
             return
-    found = _SPDX.search(text[:4096])
-    licence = found.group(1).strip().removesuffix("*/").strip() if found else None
-    builder.add(hash_id(name), file, offset, text=text, url=name, licence=licence, programming_language=language_of(path, text[:200]))
+    stated = licences.of_header(beginning)
+    found = licences.Licence(stated, path, 1.0) if stated else repository.tree.of(path)
+    builder.add(
+        hash_id(name), file, offset, text=text, url=name, date=repository.date, repository=repository.name, path=path,
+        licence=found.spdx if found else None, licence_file=found.file if found else None, licence_confidence=found.confidence if found else None,
+    )  # fmt: skip

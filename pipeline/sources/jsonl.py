@@ -21,7 +21,7 @@ ENGINES: dict[str, str] = {"orjson": version("orjson")}
 MAX_LINE_BYTES = 512 << 20  # a JSON array of a whole corpus on one line is no JSON lines: it must not take all memory
 _BLOCK = 1 << 20
 _ALWAYS = {"text": "text", "url": "url", "date": "date"}  # read under their own names unless the recipe maps them
-_OUR_COLUMNS = ("text", "id", "url", "date", "licence", "domain", "subdomain", "programming_language")
+_OUR_COLUMNS = ("text", "id", "url", "date", "licence", "domain", "subdomain", "programming_language", "repository", "path", "stars")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _OWN_ID = frozenset("0123456789abcdef")
 
@@ -154,8 +154,12 @@ class Row:
 
     def add(self, builder: Builder, file: InputFile, offset: int, value: Mapping[str, Any]) -> None:
         text = self.get(value, "text")
-        columns = {name: as_text(self.get(value, name)) for name in self.others}
+        columns: dict[str, Any] = {name: as_text(self.get(value, name)) for name in self.others}
         url = columns.get("url")
+        if "stars" in columns:
+            columns["stars"] = whole_number(columns["stars"])
+        if "licence" in columns and isinstance(several := self.get(value, "licence"), list):
+            columns["licence"] = " AND ".join(str(one) for one in several if one) or None  # as The Stack lists them: all that the repository has
         if not isinstance(text, str):
             builder.unreadable(file.path, offset, f"unreadable: no text in field '{self.fields['text']}'", url)
             return
@@ -175,6 +179,14 @@ def document_id(given: str | None, url: str | None, text: str) -> str:
     if given:
         return given if len(given) == 32 and _OWN_ID.issuperset(given) else hash_id("id", given)
     return hash_id(url or "", text)
+
+
+def whole_number(text: str | None) -> int | None:
+    """A count, of which files of Parquet often make a float where some are missing; None for what is none."""
+    try:
+        return int(float(text)) if text is not None else None
+    except (ValueError, OverflowError):
+        return None
 
 
 def whole_characters(text: str) -> str:

@@ -1,7 +1,8 @@
 """From a source's globs, paths and URLs to units: which files there are, how tiny ones are grouped and huge ones split. Reads no records.
 
-Grouping: tiny files of JSON lines, Parquet or a code tree, sorted by path; a group ends where hash(path) mod 64 is 0, so that a new file
-changes its own group only, or at `group_bytes`. Splitting: uncompressed JSON lines by bytes, Parquet by row groups. Archives are neither.
+Grouping: tiny files of JSON lines, Parquet or a code tree, sorted by path; a group ends where hash(path) mod 64 (1,024 for code, whose files are
+smaller) is 0, so that a new file changes its own group only, or at `group_bytes`. Splitting: uncompressed JSON lines by bytes, Parquet by row groups.
+Archives and git repositories are neither.
 """
 
 import itertools
@@ -14,6 +15,8 @@ import fsspec
 import xxhash
 
 from pipeline.errors import PlanError, SourceError
+from pipeline.measures.licences import LONGEST, names_licence, names_manifest
+from pipeline.sources import git
 from pipeline.sources.base import InputFile, Source, Unit, compression, content_hash
 from pipeline.store import is_url, local_path
 
@@ -71,16 +74,25 @@ def _units(source: Source, files: list[InputFile], group_bytes: int, split_bytes
     for file in tiny:
         group.append(file)
         total += file.size
-        if xxhash.xxh3_64_intdigest(file.path.encode()) % 64 == 0 or total >= group_bytes or len(group) >= _GROUP_FILES:
-            groups.append(Unit(source.name, tuple(group)))
+        if xxhash.xxh3_64_intdigest(file.path.encode()) % (1024 if source.reader == "code" else 64) == 0 or total >= group_bytes or len(group) >= _GROUP_FILES:
+            groups.append(_group(source, group, files))
             group, total = [], 0
     if group:
-        groups.append(Unit(source.name, tuple(group)))
+        groups.append(_group(source, group, files))
     yield from sorted(singles + groups, key=lambda unit: (unit.files[0].path, unit.start))
 
 
+def _group(source: Source, group: list[InputFile], files: list[InputFile]) -> Unit:
+    if source.reader != "code":
+        return Unit(source.name, tuple(group))
+    folders = {file.folder for file in group}
+    told = (names_licence, names_manifest)
+    return Unit(source.name, tuple(group), context=tuple(f for f in files if f.size <= LONGEST and any(t(f.path) for t in told) and f.folder in folders))
+
+
 def _is_archive(source: Source, file: InputFile) -> bool:
-    return source.reader == "code" and file.path.lower().endswith(ARCHIVES)
+    """Whether a file of code is a repository of its own: an archive, or a git repository."""
+    return source.reader == "code" and (file.path.lower().endswith(ARCHIVES) or git.is_repository(file.location))
 
 
 def _row_group_cuts(file: InputFile, split_bytes: int) -> list[tuple[int, int, int]]:
@@ -151,8 +163,12 @@ def _nothing(source: Source, pattern: str) -> PlanError:
 
 def _local(source: Source, pattern: str) -> dict[str, _Found]:
     pattern = os.path.expanduser(pattern)
+    if source.reader == "code" and git.is_repository(pattern):
+        return {os.path.basename(os.path.abspath(pattern)): _commit(source, pattern)}
     if os.path.isdir(pattern):  # first of all: a folder's name may hold a bracket
         matches = {path: _stat(source, os.path.join(pattern, path)) for path in _walk(source, pattern)}
+        if source.reader == "code":
+            matches |= {path: _commit(source, os.path.join(pattern, path)) for path in _repositories(pattern)}
         if not matches:
             raise PlanError(
                 f"Source '{source.name}': the folder {pattern} holds no file that the reader '{source.reader}' takes. Name the files by a pattern, such as {pattern}/**/*."
@@ -168,7 +184,9 @@ def _local(source: Source, pattern: str) -> dict[str, _Found]:
     matches = {}
     for location in fsspec.filesystem("file").glob(os.path.abspath(pattern)):
         path = os.path.relpath(location, prefix or "/")
-        if os.path.isfile(location) and (source.reader != "code" or not VERSION_CONTROL.intersection(path.split("/"))):
+        if source.reader == "code" and git.is_repository(location):
+            matches[path] = _commit(source, location)
+        elif os.path.isfile(location) and (source.reader != "code" or not VERSION_CONTROL.intersection(path.split("/"))):
             matches[path] = _stat(source, location)
     if not matches:
         raise _nothing(source, pattern)
@@ -182,12 +200,26 @@ def _walk(source: Source, folder: str) -> Iterator[str]:
         raise SourceError(f"Source '{source.name}': the folder {error.filename} cannot be listed: {error.strerror}. Check its permissions.") from error
 
     for here, folders, names in os.walk(folder, onerror=refuse, followlinks=False):
-        folders[:] = sorted(f for f in folders if f not in VERSION_CONTROL)
+        folders[:] = sorted(f for f in folders if f not in VERSION_CONTROL and not (source.reader == "code" and git.is_repository(os.path.join(here, f))))
         for name in names:
             location = os.path.join(here, name)
             path = os.path.relpath(location, folder)
             if _wanted(source, path) and os.path.isfile(location) and not (source.reader == "code" and os.path.islink(location)):
                 yield path
+
+
+def _repositories(folder: str) -> Iterator[str]:
+    """Git repositories below a folder, relative; none within another."""
+    for here, folders, _ in os.walk(folder, followlinks=False):
+        found = sorted(f for f in folders if f not in VERSION_CONTROL and git.is_repository(os.path.join(here, f)))
+        folders[:] = sorted(set(folders) - set(found) - VERSION_CONTROL)
+        yield from (os.path.relpath(os.path.join(here, f), folder) for f in found)
+
+
+def _commit(source: Source, location: str) -> _Found:
+    """A git repository as one input: its commit says what it holds."""
+    opened = git.open_at(location, source.revision)
+    return os.path.abspath(location), opened.size_bytes, opened.commit
 
 
 def _stat(source: Source, location: str) -> _Found:

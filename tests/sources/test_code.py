@@ -8,8 +8,9 @@ import tarfile
 import pytest
 import zstandard
 
+from pipeline.errors import SourceError
+from pipeline.measures.linguist import language_of
 from pipeline.sources import Source, list_units, read
-from pipeline.sources.languages import language_of
 
 FILES = {
     "src/main.py": b"# SPDX-License-Identifier: Apache-2.0\nif x:\n\tpass  \r\n\n\n",
@@ -125,9 +126,148 @@ def test_the_commit_of_git_archive_enters_the_id(tree, tmp_path):
     ("path", "beginning", "language"),
     [
         ("a/b.cpp", "", "C++"), ("x.TS", "", "TypeScript"), ("CMakeLists.txt", "", "CMake"), ("notes.txt", "", "Text"), ("Dockerfile.dev", "", "Dockerfile"),
-        ("run", "#!/bin/sh\n", "Shell"), ("run", "#! /usr/bin/env -S node --x\n", "JavaScript"), ("run", "hello", None), ("f.m", "function y = f(x)", "MATLAB"),
+        ("run", "#!/bin/sh\n", "Shell"), ("run", "#! /usr/bin/env -S node --x\n", "JavaScript"), ("run", "hello", "Text"), ("run", " \n", None), ("f.m", "function y = f(x)", "MATLAB"),
         ("f.m", "#import <Foundation/Foundation.h>", "Objective-C"), (".gitignore", "", "Ignore List"), ("a.unknown", "", None), ("a.ipynb", "", "Jupyter Notebook"),
     ],
 )  # fmt: skip
 def test_languages(path, beginning, language):
     assert language_of(path, beginning) == language
+
+
+# --- git --------------------------------------------------------------------------------------------------------------------------
+
+MIT = """MIT License
+
+Copyright (c) 2021 Somebody
+
+Permission is hereby granted, free of charge, to any person obtaining a copy
+of this software and associated documentation files (the "Software"), to deal
+in the Software without restriction, including without limitation the rights
+to use, copy, modify, merge, publish, distribute, sublicense, and/or sell
+copies of the Software, and to permit persons to whom the Software is
+furnished to do so, subject to the following conditions:
+
+The above copyright notice and this permission notice shall be included in all
+copies or substantial portions of the Software.
+
+THE SOFTWARE IS PROVIDED "AS IS", WITHOUT WARRANTY OF ANY KIND, EXPRESS OR
+IMPLIED, INCLUDING BUT NOT LIMITED TO THE WARRANTIES OF MERCHANTABILITY,
+FITNESS FOR A PARTICULAR PURPOSE AND NONINFRINGEMENT. IN NO EVENT SHALL THE
+AUTHORS OR COPYRIGHT HOLDERS BE LIABLE FOR ANY CLAIM, DAMAGES OR OTHER
+LIABILITY, WHETHER IN AN ACTION OF CONTRACT, TORT OR OTHERWISE, ARISING FROM,
+OUT OF OR IN CONNECTION WITH THE SOFTWARE OR THE USE OR OTHER DEALINGS IN THE
+SOFTWARE.
+"""
+
+
+def commit(folder, files, *, links=(), submodule=None):
+    """A repository with one commit of exactly these files, written by libgit2; (its id, the repository)."""
+    import pygit2
+
+    repository = pygit2.init_repository(str(folder), bare=folder.name.endswith(".git"))
+
+    def tree(entries, depth=""):
+        builder = repository.TreeBuilder()
+        for name in sorted({path.split("/")[0] for path in entries}):
+            below = {path.split("/", 1)[1]: data for path, data in entries.items() if path.startswith(name + "/")}
+            if below:
+                builder.insert(name, tree(below, f"{depth}{name}/"), pygit2.enums.FileMode.TREE)
+            else:
+                mode = pygit2.enums.FileMode.LINK if depth + name in links else pygit2.enums.FileMode.BLOB
+                builder.insert(name, repository.create_blob(entries[name]), mode)
+        if submodule and not depth:
+            builder.insert(submodule, pygit2.Oid(hex="1" * 40), pygit2.enums.FileMode.COMMIT)
+        return builder.write()
+
+    who = pygit2.Signature("T", "t@example.com", 1700000000, 0)
+    made = repository.create_commit("HEAD", who, who, "x", tree(files), [] if repository.is_empty else [repository.head.target])
+    return str(made), repository
+
+
+@pytest.mark.parametrize("name", ["project.git", "project"])
+def test_a_repository_is_read_at_its_commit(tmp_path, name):
+    files = {
+        "src/a.py": b"print(1)\n", "LICENSE": MIT.encode(), "weights.bin": b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n",
+        "picture.png": b"\x89PNG\0", "way/out": b"../../etc/passwd", "empty": b"",
+    }  # fmt: skip
+    head, _ = commit(tmp_path / name, files, links=("way/out",), submodule="theirs")
+    (tmp_path / name / "unsaved.py").write_bytes(b"not in the commit\n")
+    rows, unreadable, skipped = load(tmp_path / name)
+    assert {row["path"]: row["text"].encode() for row in rows} == {path: files[path] for path in ("LICENSE", "src/a.py")}
+    assert {row["url"] for row in rows} == {f"project@{head}:src/a.py", f"project@{head}:LICENSE"}
+    code = next(row for row in rows if row["path"] == "src/a.py")
+    assert (code["repository"], code["licence"], code["licence_file"], code["date"]) == ("project", "MIT", "LICENSE", "2023-11-14T22:13:20Z")
+    assert code["programming_language"] == "Python" and code["licence_confidence"] > 0.9
+    assert not unreadable and skipped == {"Git LFS pointer": 1, "binary": 1, "link": 1, "empty": 1, "submodule": 1}
+    gone, unreadable, _ = load(tmp_path / name, quarantine=frozenset({(code["file"], code["offset"])}))
+    assert len(gone) == 1 and unreadable[0][1] == code["offset"]
+
+
+def test_a_folder_of_repositories_and_a_revision(tmp_path):
+    first, repository = commit(tmp_path / "all" / "one.git", {"a.c": b"int a;\n"})
+    second, _ = commit(tmp_path / "all" / "one.git", {"b.c": b"int b;\n"})
+    commit(tmp_path / "all" / "deep" / "two", {"c.go": b"package c\n"})
+    (tmp_path / "all" / "loose.rs").write_text("fn main() {}\n")
+    for files in (tmp_path / "all",), (tmp_path / "all" / "*.git", tmp_path / "all" / "deep" / "*", tmp_path / "all" / "*.rs"):
+        rows, _, _ = load(*files)
+        assert {(row["repository"], row["path"]) for row in rows} >= {("one", "b.c"), ("two", "c.go")} and len(rows) == 3
+    units = {revision: list_units(Source("c", "code", (str(tmp_path / "all" / "one.git"),), revision=revision)) for revision in ("HEAD", first[:10])}
+    assert units["HEAD"][0].files[0].etag == second and units[first[:10]][0].files[0].etag == first
+    with pytest.raises(SourceError, match="has no commit 'nowhere'"):
+        list_units(Source("c", "code", (str(tmp_path / "all" / "one.git"),), revision="nowhere"))
+
+
+# --- licences of a tree -------------------------------------------------------------------------------------------------------------
+
+LICENSED = {
+    "a.py": b"x = 1\n",
+    "vendor/gpl/COPYING": b"GNU GENERAL PUBLIC LICENSE\nVersion 2, June 1991\n",
+    "vendor/gpl/deep/b.c": b"int b;\n",
+    "vendor/gpl/c.c": b"/* SPDX-License-Identifier: (BSD-3-Clause OR GPL-2.0) */\nint c;\n",
+    "js/package.json": b'{"name": "j", "license": "ISC"}',
+    "js/index.js": b"module.exports = 1;\n",
+    "LICENSE": MIT.encode(),
+}
+EXPECTED = {"a.py": "MIT", "vendor/gpl/deep/b.c": "GPL-2.0-only", "vendor/gpl/c.c": "(BSD-3-Clause OR GPL-2.0-only)", "js/index.js": "ISC", "LICENSE": "MIT"}
+
+
+@pytest.mark.parametrize("form", ["folder", "tar", "git"])
+def test_the_nearest_licence_upward_wins(tmp_path, form):
+    if form == "git":
+        commit(tmp_path / "p.git", LICENSED)
+        where = tmp_path / "p.git"
+    elif form == "tar":
+        where = tmp_path / "p.tar"
+        with tarfile.open(where, "w") as tar:  # the licence comes last
+            for name, data in LICENSED.items():
+                info = tarfile.TarInfo(name)
+                info.size = len(data)
+                tar.addfile(info, io.BytesIO(data))
+    else:
+        where = tmp_path / "p"
+        for name, data in LICENSED.items():
+            (where / name).parent.mkdir(parents=True, exist_ok=True)
+            (where / name).write_bytes(data)
+    rows, _, _ = load(where)
+    assert {row["path"]: row["licence"] for row in rows if row["path"] in EXPECTED} == EXPECTED
+
+
+def test_a_licence_that_changes_changes_the_units_that_it_covers(tmp_path):
+    (tmp_path / "p").mkdir()
+    (tmp_path / "p" / "a.py").write_text("x = 1\n")
+    (tmp_path / "p" / "LICENSE").write_text(MIT)
+    source = Source("c", "code", (str(tmp_path / "p" / "*.py"), str(tmp_path / "p" / "LICENSE")))
+    (before,) = (unit.identity() for unit in list_units(source))
+    (tmp_path / "p" / "LICENSE").write_text("All rights reserved.\n")
+    (after,) = (unit.identity() for unit in list_units(source))
+    assert before != after
+
+
+def test_a_path_that_leads_out_of_the_tree_is_no_document(tmp_path):
+    with tarfile.open(tmp_path / "p.tar", "w") as tar:
+        for name in ("../../etc/cron.d/x.py", "/etc/x.py", "in/side.py"):
+            info = tarfile.TarInfo(name)
+            info.size = 6
+            tar.addfile(info, io.BytesIO(b"x = 1\n"))
+    rows, _, skipped = load(tmp_path / "p.tar")
+    assert [row["path"] for row in rows] == ["in/side.py"] and skipped == {"path out of the tree": 2}

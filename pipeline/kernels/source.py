@@ -1,0 +1,113 @@
+"""What stands in the string literals, comments and lines of source code, in one pass over the bytes, for all languages alike.
+
+A literal is what stands between two equal quotes (' " `) on one line, \\ escaping the next character; an apostrophe between letters opens none, nor
+does one whose partner is missing. That is no parser: of a language with other rules (a Rust lifetime, a regular expression) some characters are
+counted wrong, and shares of a file hardly move. `tests/twins/source.py` is the slow obvious version.
+"""
+
+# mypy: disable-error-code="assignment,arg-type,return-value,index,operator,call-overload,misc"
+# numba infers the types of compiled code itself; to mypy every NumPy number in it is a mistake.
+
+import numpy as np
+from numba import njit
+
+from pipeline.kernels import raw
+
+SOURCE = ("string_characters", "long_string_lines", "solid_lines", "todo_lines", "assert_lines", "import_lines")
+LONG_STRING_WORD = 20  # OpenCoder: a word of more than so many characters in a literal is likely data
+
+
+def _word(text: str) -> np.ndarray:
+    return np.frombuffer(text.encode(), np.uint8)
+
+
+_TODO = (_word("TODO"), _word("FIXME"), _word("your code here"), _word("YOUR CODE HERE"))
+_ASSERT = _word("assert")
+_IMPORTS = (_word("import "), _word("from "), _word("#include"), _word("using "), _word("use "), _word("require"))
+
+
+@njit(cache=True, nogil=True)
+def _at(data: np.ndarray, at: int, stop: int, word: np.ndarray) -> bool:
+    if at + word.size > stop:
+        return False
+    for j in range(word.size):
+        if data[at + j] != word[j]:
+            return False
+    return True
+
+
+@njit(cache=True, nogil=True)
+def _letter(byte: int) -> bool:
+    return 65 <= byte <= 90 or 97 <= byte <= 122 or 48 <= byte <= 57 or byte == 95 or byte >= 128
+
+
+@njit(cache=True, nogil=True)
+def _closing(data: np.ndarray, at: int, stop: int) -> int:
+    """The quote that closes the literal opened at `at`, or -1 where the line has none."""
+    k = at + 1
+    while k < stop:
+        if data[k] == 92:
+            k += 2
+            continue
+        if data[k] == data[at]:
+            return k
+        k += 1
+    return -1
+
+
+@njit(cache=True, nogil=True)
+def _scan(data: np.ndarray, offsets: np.ndarray, todo: tuple, assertion: np.ndarray, imports: tuple, out: np.ndarray) -> None:
+    for t in range(offsets.size - 1):
+        stop = offsets[t + 1]
+        start = offsets[t]
+        while start < stop:
+            end = start
+            while end < stop and data[end] != 10:
+                end += 1
+            first = start
+            while first < end and data[first] <= 32:
+                first += 1
+            if first < end:
+                out[t, 2] += 1
+                long_word = False
+                marked = False
+                k = first
+                while k < end:
+                    byte = data[k]
+                    if byte == 34 or byte == 39 or byte == 96:
+                        if byte == 39 and k > first and _letter(data[k - 1]):
+                            k += 1
+                            continue
+                        close = _closing(data, k, end)
+                        if close > 0:
+                            word = 0
+                            for j in range(k + 1, close):
+                                if data[j] & 0xC0 != 0x80:
+                                    out[t, 0] += 1
+                                    word = 0 if data[j] <= 32 else word + 1
+                                    long_word = long_word or word > LONG_STRING_WORD
+                            k = close
+                    elif (byte == 84 or byte == 70 or byte == 121 or byte == 89) and not marked:
+                        for word_ in todo:
+                            marked = marked or _at(data, k, end, word_)
+                    k += 1
+                out[t, 1] += long_word
+                out[t, 3] += marked
+                out[t, 4] += _at(data, first, end, assertion)
+                for word_ in imports:
+                    if _at(data, first, end, word_):
+                        out[t, 5] += 1
+                        break
+            start = end + 1
+
+
+def scan(data: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+    """The counts of SOURCE. (texts, 6) int64"""
+    out = np.zeros((offsets.size - 1, len(SOURCE)), np.int64)
+    _scan(raw.frozen(data), raw.frozen(offsets), _TODO, _ASSERT, _IMPORTS, out)
+    return out
+
+
+def warm() -> None:
+    """Compile or load the kernel."""
+    scan(np.frombuffer(b"x = 'one two'", np.uint8), np.array([0, 13], np.int64))

@@ -1,0 +1,282 @@
+"""Which licence a file of source code is under: SPDX ids from licence files, headers and package manifests, and whether an allow-list lets it in.
+
+Licence texts are told by askalono (Amazon, Apache-2.0; Sørensen-Dice over pairs of words against the SPDX list). It takes 0.3 s a text, so copyright lines
+and white space are taken out first and each remaining text is asked about once in a process. Of a file, its own SPDX header counts first, then the
+nearest licence file upward in its tree, then the nearest package manifest.
+"""
+
+import json
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from importlib.metadata import version
+
+VERSION = 1
+ENGINES = {"pyaskalono": version("pyaskalono")}
+SURE = 0.8  # askalono's own bound for a match
+LONGEST = 200_000  # characters of a licence file that are read
+
+# What a licence file is called: LICENSE, LICENCE.txt, COPYING.LESSER, UNLICENSE, MIT-LICENSE.txt, LICENSE-APACHE, LICENSE.MIT
+_LICENCE_FILE = re.compile(r"(?:[\w.-]*-)?(?:licen[cs]es?|copying|unlicense|copyright)(?:[-._][\w.-]+)?\Z", re.IGNORECASE)
+_NOT_TEXT = re.compile(r"\.(?:py|js|ts|go|rs|java|c|h|cc|cpp|html?|json|ya?ml|toml|xml|csv|rb|php|sh|css|svg|png|jar|cs|kt|swift)\Z", re.IGNORECASE)
+_MANIFEST = frozenset({"package.json", "Cargo.toml", "pyproject.toml", "setup.cfg", "composer.json", "pom.xml", "PKG-INFO", "METADATA", "DESCRIPTION"})
+_SPDX_HEADER = re.compile(r"SPDX-License-Identifier:[ \t]*([A-Za-z0-9.+() -]+)")
+# "Copyright (c) 2020 Somebody", "All rights reserved.": lines that differ where the licence is the same.
+_COPYRIGHT = re.compile(
+    r"^\W*(?:(?:portions |parts )?(?:copyright|\(c\)|©|版权所有)(?=[^\n]*(?:\d{4}|\(c\)|©|<|\[))[^\n]*|all rights reserved\W*)$", re.IGNORECASE | re.MULTILINE
+)
+
+
+@dataclass(frozen=True)
+class Licence:
+    """An SPDX expression, where it was found, and how sure that is: 1 where somebody wrote the id, else the likeness of the text."""
+
+    spdx: str
+    file: str
+    confidence: float
+
+
+def names_licence(path: str) -> bool:
+    """Whether a path is called as licence files are."""
+    name = path.rpartition("/")[2]
+    return (_LICENCE_FILE.match(name) is not None and not _NOT_TEXT.search(name)) or "/LICENSES/" in f"/{path}"
+
+
+def names_manifest(path: str) -> bool:
+    """Whether a path is called as a package's manifest."""
+    name = path.rpartition("/")[2]
+    return name in _MANIFEST or name.endswith((".gemspec", ".cabal", ".nuspec"))
+
+
+def of_text(text: str) -> tuple[str, float] | None:
+    """(SPDX id, likeness) of a licence's text; None where it is like none."""
+    bare = without_copyright(text)
+    if len(bare) < 60:
+        return _of_name(text)
+    found = _asked(bare) if len(bare) > 200 else None
+    return found or _of_name(text)
+
+
+def without_copyright(text: str) -> str:
+    """A licence's text without its lines of copyright and without indentation: the same for everybody's MIT licence."""
+    return "\n".join(line for raw in _COPYRIGHT.sub("", text[:LONGEST]).splitlines() if (line := " ".join(raw.split())))
+
+
+@lru_cache(maxsize=20_000)
+def _asked(bare: str) -> tuple[str, float] | None:
+    import askalono
+
+    said = askalono.identify(bare)
+    name = str(said.name)
+    if name == "Pixar" and "pixar" not in bare.lower():
+        name = "Apache-2.0"  # whose text without its appendix is nearer to the one that was changed for Pixar
+    return (name, float(said.score)) if said.score >= SURE else None
+
+
+# Texts that are like none as a whole: short references, and the LGPL 3, which askalono's list has together with the GPL.
+_TITLES = [
+    (re.compile(pattern, re.IGNORECASE), spdx)
+    for pattern, spdx in (
+        (r"gnu lesser general public license\W+version 3", "LGPL-3.0-only"),
+        (r"gnu lesser general public license\W+version 2\.1", "LGPL-2.1-only"),
+        (r"gnu affero general public license\W+version 3", "AGPL-3.0-only"),
+        (r"gnu general public license\W+version 3", "GPL-3.0-only"),
+        (r"gnu general public license\W+version 2", "GPL-2.0-only"),
+        (r"apache license,?\W+version 2\.0", "Apache-2.0"),
+        (r"mozilla public license,?\W+(?:version|v\.?) ?2\.0", "MPL-2.0"),
+        (r"permission is hereby granted, free of charge, to any person obtaining a copy", "MIT"),
+        (r"permission to use, copy, modify, and/or distribute this software for any purpose with or without fee is", "ISC"),
+        (r"this is free and unencumbered software released into the public domain", "Unlicense"),
+        (r"creative commons (?:legal code\W+)?(?:cc0|zero)", "CC0-1.0"),
+        (r"^\W*(?:the )?mit license\W*\Z", "MIT"),
+        (r"^\W*(?:the )?bsd[- ]2[- ]clause", "BSD-2-Clause"),
+        (r"^\W*(?:the )?bsd[- ]3[- ]clause", "BSD-3-Clause"),
+    )
+]  # fmt: skip
+
+
+def _of_name(text: str) -> tuple[str, float] | None:
+    """By titles and first sentences alone, half as sure as one can be. A file that holds several licences is under all of them."""
+    found = sorted({spdx for pattern, spdx in _TITLES if pattern.search(text[:LONGEST])})
+    return (" AND ".join(found), 0.5) if found else None
+
+
+def of_header(text: str) -> str | None:
+    """The SPDX expression that a file's beginning states."""
+    at = text.find("SPDX-License-Identifier", 0, 4096)
+    found = _SPDX_HEADER.match(text, at) if at >= 0 else None
+    return normal(found.group(1).strip().removesuffix("*/").strip()) if found else None
+
+
+_TROVE = {
+    "MIT License": "MIT", "Apache Software License": "Apache-2.0", "BSD License": "BSD-3-Clause", "ISC License (ISCL)": "ISC", "The Unlicense (Unlicense)": "Unlicense",
+    "Mozilla Public License 2.0 (MPL 2.0)": "MPL-2.0", "GNU General Public License v3 (GPLv3)": "GPL-3.0-only", "GNU General Public License v2 (GPLv2)": "GPL-2.0-only",
+    "zlib/libpng License": "Zlib", "Python Software Foundation License": "PSF-2.0",
+}  # fmt: skip
+
+
+def of_manifest(path: str, text: str) -> str | None:
+    """The licence that a package's manifest states."""
+    name = path.rpartition("/")[2]
+    said: object = None
+    if name in ("package.json", "composer.json"):
+        try:
+            about = json.loads(text)
+        except ValueError:
+            return None
+        said = about.get("license") if isinstance(about, dict) else None
+        if isinstance(said, dict):
+            said = said.get("type")
+        if isinstance(said, list):
+            said = " OR ".join(str(s.get("type") if isinstance(s, dict) else s) for s in said)
+    elif name == "pom.xml":
+        found = re.search(r"<license>\s*<name>\s*([^<]+?)\s*</name>", text)
+        said = found.group(1) if found else None
+    else:
+        found = re.search(r"""^[ \t]*(?:spec\.|s\.)?license(?:-expression|s)?[ \t]*[:=][ \t]*(?:\{[ \t]*text[ \t]*=[ \t]*)?["']?([^"'\n}]+)""", text, re.MULTILINE | re.IGNORECASE)
+        said = found.group(1).strip() if found else None
+        if said is None and (classified := re.search(r"License :: OSI Approved :: ([^\n\"',]+)", text)):
+            said = _TROVE.get(classified.group(1).strip())
+    if not isinstance(said, str) or not 0 < len(said) < 100 or "file" in said.lower() or "see " in said.lower():
+        return None
+    return normal(said)
+
+
+# Ways in which manifests and headers write ids, lower-cased.
+_SPOKEN = {
+    "apache 2.0": "Apache-2.0", "apache-2": "Apache-2.0", "apache2": "Apache-2.0", "apache 2": "Apache-2.0", "apache license 2.0": "Apache-2.0", "apache license, version 2.0": "Apache-2.0",
+    "the apache license, version 2.0": "Apache-2.0", "apache license version 2.0": "Apache-2.0", "asl 2.0": "Apache-2.0", "bsd": "BSD-3-Clause", "new bsd": "BSD-3-Clause",
+    "bsd-3": "BSD-3-Clause", "3-clause bsd": "BSD-3-Clause", "bsd 3-clause": "BSD-3-Clause", "bsd 3-clause license": "BSD-3-Clause", "modified bsd": "BSD-3-Clause", "bsd-2": "BSD-2-Clause",
+    "2-clause bsd": "BSD-2-Clause", "bsd 2-clause": "BSD-2-Clause", "simplified bsd": "BSD-2-Clause", "mit license": "MIT", "the mit license": "MIT", "mit/x11": "MIT", "expat": "MIT",
+    "mit licence": "MIT", "isc license": "ISC", "public domain": "Unlicense", "gpl-3.0": "GPL-3.0-only", "gpl-2.0": "GPL-2.0-only", "gplv3": "GPL-3.0-only", "gplv2": "GPL-2.0-only",
+    "gpl-3.0+": "GPL-3.0-or-later", "gpl-2.0+": "GPL-2.0-or-later", "gpl v2": "GPL-2.0-only", "gpl v3": "GPL-3.0-only", "lgpl-3.0": "LGPL-3.0-only", "lgpl-2.1": "LGPL-2.1-only", "lgpl-2.1+": "LGPL-2.1-or-later",
+    "lgplv3": "LGPL-3.0-only", "agpl-3.0": "AGPL-3.0-only", "mpl 2.0": "MPL-2.0", "mpl2": "MPL-2.0", "psf": "PSF-2.0", "boost": "BSL-1.0", "boost software license 1.0": "BSL-1.0", "cc0": "CC0-1.0",
+    "unlicensed": "LicenseRef-proprietary", "proprietary": "LicenseRef-proprietary", "commercial": "LicenseRef-proprietary",
+}  # fmt: skip
+_TOKEN = re.compile(r"\s*(\(|\)|(?:AND|OR|WITH)\b|[^\s()]+(?:\s+(?!AND\b|OR\b|WITH\b)[^\s()]+)*)")
+
+
+def normal(expression: str) -> str:
+    """An expression with its ids as SPDX writes them: `mit / Apache 2.0` -> `MIT OR Apache-2.0`."""
+    text = re.sub(r"\s*(?:/|\|\||,| or )\s*", " OR ", re.sub(r"\s+and\s+", " AND ", expression.strip().strip("\"'"))) if not re.search(r"https?:", expression) else expression.strip()
+    for spoken, spdx in (("MIT OR X11", "MIT"), ("ASL OR 2.0", "Apache-2.0"), ("the apache license OR version 2.0", "Apache-2.0"), ("apache license OR version 2.0", "Apache-2.0")):
+        if text.lower() == spoken.lower():
+            return spdx
+    parts = [t.group(1) for t in _TOKEN.finditer(text)]
+    return re.sub(r"\( ", "(", re.sub(r" \)", ")", " ".join(part if part in ("(", ")", "AND", "OR", "WITH") else _SPOKEN.get(part.lower(), _canonical(part)) for part in parts)))
+
+
+def _canonical(name: str) -> str:
+    return next((spdx for spdx in ALLOWED if spdx.lower() == name.lower()), name)
+
+
+# The allow-list of the shipped recipes: permissive licences and public-domain dedications (methods: The Stack, RedPajama).
+ALLOWED = ("MIT", "Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "ISC", "Unlicense", "CC0-1.0", "Zlib", "BSL-1.0", "0BSD", "MIT-0", "PSF-2.0", "Python-2.0")
+
+
+def is_allowed(expression: str, allow: Collection[str]) -> bool:
+    """Whether an SPDX expression lets a text be used under licences of `allow`: one side of an OR is enough, both sides of an AND are needed.
+
+    An exception (`WITH`) only adds rights. What is no expression is allowed only if it stands in the list as it is.
+    """
+    if expression in allow:
+        return True
+    tokens = [t.group(1) for t in _TOKEN.finditer(expression)]
+    position = 0
+
+    def either() -> bool:
+        nonlocal position
+        found = both()
+        while position < len(tokens) and tokens[position] == "OR":
+            position += 1
+            right = both()
+            found = found or right
+        return found
+
+    def both() -> bool:
+        nonlocal position
+        found = one()
+        while position < len(tokens) and tokens[position] == "AND":
+            position += 1
+            right = one()
+            found = found and right
+        return found
+
+    def one() -> bool:
+        nonlocal position
+        if position >= len(tokens):
+            raise ValueError
+        token = tokens[position]
+        position += 1
+        if token == "(":
+            found = either()
+            if position >= len(tokens) or tokens[position] != ")":
+                raise ValueError
+            position += 1
+        elif token in (")", "AND", "OR", "WITH"):
+            raise ValueError
+        else:
+            found = token in allow or token.removesuffix("+") in allow
+        if position < len(tokens) and tokens[position] == "WITH":
+            position += 2
+        return found
+
+    try:
+        found = either()
+    except ValueError:
+        return False
+    return found and position >= len(tokens)
+
+
+@dataclass
+class Tree:
+    """The licences of one repository: which folder states which. Fill it with every licence file and manifest, then ask."""
+
+    _texts: dict[str, list[Licence]] = field(default_factory=dict)
+    _manifests: dict[str, Licence] = field(default_factory=dict)
+
+    def add(self, path: str, text: str) -> None:
+        """A licence file or a manifest, by its path in the repository; anything else is ignored."""
+        folder, _, name = path.rpartition("/")
+        if folder.rpartition("/")[2] == "LICENSES" or (folder.rpartition("/")[2] == "licenses" and names_licence(path)):
+            folder = folder.rpartition("/")[0]  # REUSE's folder, and that of Python's wheels, speak for the folder above
+        if names_licence(path):
+            if (found := of_text(text)) is not None:
+                self._texts.setdefault(folder, []).append(Licence(found[0], path, found[1]))
+        elif names_manifest(path) and (said := of_manifest(path, text)) is not None:
+            self._manifests.setdefault(folder, Licence(said, path, 1.0))
+
+    def of(self, path: str) -> Licence | None:
+        """The nearest licence upward of a file: licence files before the manifest of the same folder. Several in one folder are alternatives where
+        the manifest says so, or where their names do (LICENSE-MIT, LICENSE-APACHE); else all of them hold."""
+        folder = path.rpartition("/")[0]
+        while True:
+            if folder in self._texts:
+                return self._joined(self._texts[folder], self._manifests.get(folder))
+            if folder in self._manifests:
+                return self._manifests[folder]
+            if not folder:
+                return None
+            folder = folder.rpartition("/")[0]
+
+    @staticmethod
+    def _joined(found: Sequence[Licence], manifest: Licence | None) -> Licence:
+        ids = sorted({one.spdx for one in found})
+        if len(ids) == 1:
+            best = max(found, key=lambda one: one.confidence)
+            return Licence(ids[0], best.file, best.confidence)
+        if manifest is not None and set(_ids(manifest.spdx)) <= set(ids):
+            return manifest
+        choice = all(re.search(r"licen[cs]e[-.](?!txt|md|rst)\w", one.file.rpartition("/")[2], re.IGNORECASE) for one in found)
+        first = min(found, key=lambda one: one.file)
+        return Licence((" OR " if choice else " AND ").join(ids), first.file, min(one.confidence for one in found))
+
+
+def _ids(expression: str) -> list[str]:
+    return [t.group(1) for t in _TOKEN.finditer(expression) if t.group(1) not in ("(", ")", "AND", "OR", "WITH")]
+
+
+def table(licences: Mapping[str, int]) -> list[tuple[str, int]]:
+    """Licences by how many files they cover, the most frequent first."""
+    return sorted(licences.items(), key=lambda item: (-item[1], item[0]))
