@@ -384,7 +384,9 @@ def _find_tokens(
 
 
 @njit(cache=True, nogil=True)
-def _repeats(data: np.ndarray, offsets: np.ndarray, table: np.ndarray, b: Buffers, out: np.ndarray, entropy: np.ndarray, repeated: np.ndarray) -> None:
+def _repeats(
+    data: np.ndarray, offsets: np.ndarray, table: np.ndarray, b: Buffers, out: np.ndarray, entropy: np.ndarray, repeated: np.ndarray, ngrams: bool
+) -> None:
     for t in range(offsets.size - 1):
         start = offsets[t]
         n, specials, words, entropy[t] = count_text(data, start, offsets[t + 1], table, b, out[t])
@@ -393,18 +395,21 @@ def _repeats(data: np.ndarray, offsets: np.ndarray, table: np.ndarray, b: Buffer
             b.stamp[0] = 0
         b.stamp[0] += _1
         _lines(data, start, n, specials, out[t, _LINES], b, repeated[t])
-        tokens = _find_tokens(b.cp, b.prop, b.kind, n, words, b.first, b.last, b.hashes, b.token_hashes, b.tokens_before)
-        repeated[t, _TOKEN_CHARACTERS] = b.tokens_before[tokens]
-        _ngrams(b.hashes, b.before, words, _WORD_LEVELS, _WORD_TOP, _WORD_DUPLICATE, repeated[t], b)
-        _ngrams(b.token_hashes, b.tokens_before, tokens, _TOKEN_LEVELS, _TOKEN_TOP, _TOKEN_DUPLICATE, repeated[t], b)
+        if ngrams:
+            tokens = _find_tokens(b.cp, b.prop, b.kind, n, words, b.first, b.last, b.hashes, b.token_hashes, b.tokens_before)
+            repeated[t, _TOKEN_CHARACTERS] = b.tokens_before[tokens]
+            _ngrams(b.hashes, b.before, words, _WORD_LEVELS, _WORD_TOP, _WORD_DUPLICATE, repeated[t], b)
+            _ngrams(b.token_hashes, b.tokens_before, tokens, _TOKEN_LEVELS, _TOKEN_TOP, _TOKEN_DUPLICATE, repeated[t], b)
 
 
-def repeats(data: np.ndarray, offsets: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """What counting.count returns, and REPEATS of each text: (texts, len(REPEATS)) int64. One decoding serves both."""
+def repeats(data: np.ndarray, offsets: np.ndarray, ngrams: bool = True) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """What counting.count returns, and REPEATS of each text: (texts, len(REPEATS)) int64. One decoding serves both.
+
+    Without `ngrams`, which take most of the time, the columns of lines and paragraphs alone are filled."""
     out = np.zeros((offsets.size - 1, len(COUNTS)), np.int64)
     entropy = np.zeros(offsets.size - 1, np.float64)
     repeated = np.zeros((offsets.size - 1, len(REPEATS)), np.int64)
-    _repeats(raw.frozen(data), raw.frozen(offsets), tables.properties(), buffers(offsets), out, entropy, repeated)
+    _repeats(raw.frozen(data), raw.frozen(offsets), tables.properties(), buffers(offsets), out, entropy, repeated, ngrams)
     return out, entropy, repeated
 
 

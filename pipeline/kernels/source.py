@@ -41,64 +41,80 @@ def _letter(byte: int) -> bool:
     return 65 <= byte <= 90 or 97 <= byte <= 122 or 48 <= byte <= 57 or byte == 95 or byte >= 128
 
 
+_PLAIN, _QUOTE, _MARK_, _LINE = 0, 1, 2, 3
+_KIND = np.zeros(256, np.uint8)
+_KIND[[34, 39, 96]] = _QUOTE
+_KIND[[ord(c) for c in "TFyY"]] = _MARK_  # with what a mark begins
+_KIND[10] = _LINE
+
+
 @njit(cache=True, nogil=True)
 def _closing(data: np.ndarray, at: int, stop: int) -> int:
     """The quote that closes the literal opened at `at`, or -1 where the line has none."""
     k = at + 1
-    while k < stop:
+    while k < stop and data[k] != 10:
         if data[k] == 92:
-            k += 2
-            continue
-        if data[k] == data[at]:
+            k += 1
+            if k < stop and data[k] == 10:
+                return -1
+        elif data[k] == data[at]:
             return k
         k += 1
     return -1
 
 
 @njit(cache=True, nogil=True)
+def _marked(data: np.ndarray, at: int, stop: int, todo: tuple) -> bool:
+    """Whether one of the marks stands here. Its second letter is looked at first: most bytes that could begin one do not."""
+    if at + 1 >= stop or not (data[at + 1] == 79 or data[at + 1] == 73 or data[at + 1] == 111):  # O, I, o
+        return False
+    for word in todo:
+        if _at(data, at, stop, word):
+            return True
+    return False
+
+
+@njit(cache=True, nogil=True)
 def _scan(data: np.ndarray, offsets: np.ndarray, todo: tuple, assertion: np.ndarray, imports: tuple, out: np.ndarray) -> None:
     for t in range(offsets.size - 1):
         stop = offsets[t + 1]
-        start = offsets[t]
-        while start < stop:
-            end = start
-            while end < stop and data[end] != 10:
-                end += 1
-            first = start
-            while first < end and data[first] <= 32:
-                first += 1
-            if first < end:
-                out[t, 2] += 1
-                long_word = False
-                marked = False
-                k = first
-                while k < end:
-                    byte = data[k]
-                    if byte == 34 or byte == 39 or byte == 96:
-                        if byte == 39 and k > first and _letter(data[k - 1]):
-                            k += 1
-                            continue
-                        close = _closing(data, k, end)
-                        if close > 0:
-                            word = 0
-                            for j in range(k + 1, close):
-                                if data[j] & 0xC0 != 0x80:
-                                    out[t, 0] += 1
-                                    word = 0 if data[j] <= 32 else word + 1
-                                    long_word = long_word or word > LONG_STRING_WORD
-                            k = close
-                    elif (byte == 84 or byte == 70 or byte == 121 or byte == 89) and not marked:
-                        for word_ in todo:
-                            marked = marked or _at(data, k, end, word_)
+        k = offsets[t]
+        while k < stop:
+            while k < stop and data[k] <= 32:  # blank lines too
+                k += 1
+            if k >= stop:
+                break
+            first = k
+            out[t, 2] += 1
+            out[t, 4] += _at(data, k, stop, assertion)
+            for word in imports:
+                if _at(data, k, stop, word):
+                    out[t, 5] += 1
+                    break
+            long_word = False
+            marked = False
+            while k < stop:
+                kind = _KIND[data[k]]
+                if kind == _PLAIN:
                     k += 1
-                out[t, 1] += long_word
-                out[t, 3] += marked
-                out[t, 4] += _at(data, first, end, assertion)
-                for word_ in imports:
-                    if _at(data, first, end, word_):
-                        out[t, 5] += 1
-                        break
-            start = end + 1
+                    continue
+                if kind == _LINE:
+                    break
+                if kind == _MARK_:
+                    marked = marked or _marked(data, k, stop, todo)
+                elif not (data[k] == 39 and k > first and _letter(data[k - 1])):
+                    close = _closing(data, k, stop)
+                    if close > 0:
+                        size = 0
+                        for j in range(k + 1, close):
+                            if data[j] & 0xC0 != 0x80:
+                                out[t, 0] += 1
+                                size = 0 if data[j] <= 32 else size + 1
+                                long_word = long_word or size > LONG_STRING_WORD
+                        k = close
+                k += 1
+            out[t, 1] += long_word
+            out[t, 3] += marked
 
 
 def scan(data: np.ndarray, offsets: np.ndarray) -> np.ndarray:
