@@ -32,8 +32,8 @@ class Task:
 
 TASKS = {
     "cold": Task("toxicity/cold_zh", ("0", "1"), 2.0),
-    "davidson": Task("toxicity/davidson_tweets_en", ("hate", "offensive", "neither"), 3.0),
-    "spam": Task("toxicity/zh_spam_mail", ("ham", "spam"), 2.0, max_length=160, prefix=60),
+    "davidson": Task("toxicity/davidson_tweets_en", ("hate", "offensive", "neither"), 5.0),
+    "spam": Task("toxicity/zh_spam_mail", ("ham", "spam"), 4.5, max_length=160, prefix=60),
 }
 
 

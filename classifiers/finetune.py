@@ -18,6 +18,7 @@ import numpy as np
 from classifiers.bert import descend, optimizer_of
 from pipeline.errors import ModelError
 from pipeline.measures.classifier import Task
+from pipeline.measures.networks import check_tokenizer
 from pipeline.store import fingerprint
 
 
@@ -134,6 +135,10 @@ def fine_tune(settings: FineTuning, examples: Sequence[Example], work: Path | No
     attention = "sdpa" if device == "cuda" else "eager"
     model = AutoModelForSequenceClassification.from_pretrained(settings.base, config=config, attn_implementation=attention, dtype=torch.float32).to(device)
     tokenizer = AutoTokenizer.from_pretrained(settings.base)
+    try:
+        check_tokenizer(tokenizer, getattr(config, "vocab_size", 0))
+    except ValueError as error:
+        raise ModelError(f"{settings.base} cannot be fine-tuned: {error}") from error
     limit = min(settings.max_length, int(model.config.max_position_embeddings) - 2)
 
     def encode(passages: Sequence[str]) -> list[list[int]]:

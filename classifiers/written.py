@@ -27,7 +27,7 @@ class Passage:
 
     @property
     def part(self) -> str:
-        """The file's letter: a adult and gambling, b the other labels, c short sentences put together from slots, d pages of all kinds."""
+        """The file's letter: a adult and gambling, b the other labels, c and f short sentences put together from slots, d and e pages of all kinds."""
         return self.key.split("-")[1]
 
     @property

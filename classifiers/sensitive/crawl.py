@@ -22,7 +22,7 @@ _COMMON = {"同志", "女的", "男的", "老人", "外地人", "old people", "f
 def identity_terms(lang: str) -> re.Pattern[str]:
     """The names of groups that the written passages use, as one pattern; Latin ones at word boundaries."""
     names: set[str] = set()
-    for part in "bc":
+    for part in "bcf":
         slots = json.loads((HERE / "written" / f"slots_{lang}_{part}.json").read_text(encoding="utf-8"))
         names |= {name for slot in ("group", "groups", "group_t") for name in slots.get(slot, ())} - _COMMON
     either = "|".join(re.escape(name) for name in sorted(names, key=lambda n: (-len(n), n)))

@@ -86,11 +86,11 @@ def recalls(held: Sequence[Any], scores: np.ndarray, limits: Mapping[str, Mappin
 
 
 def look_alikes(held: Sequence[Any], scores: np.ndarray, limits: Mapping[str, Mapping[str, float]]) -> list[list[str]]:
-    """Look-alikes flagged as anything, by language and by what they look like: files a and d hold medicine, law, sex education, crime news,
-    casino history, ordinary pages and the like; b and c counter-speech, identity mentions, ordinary hostility, news, product pages."""
+    """Look-alikes flagged as anything, by language and by what they look like: files a, d and e hold medicine, law, sex education, crime news,
+    casino history, ordinary pages and the like; b, c and f counter-speech, identity mentions, ordinary hostility, news, product pages."""
     table = []
     for lang in ("en", "zh"):
-        for parts, name in (("ad", "adult, gambling or spam, and ordinary pages"), ("bc", "abuse, violence, spam or politics")):
+        for parts, name in (("ade", "adult, gambling or spam, and ordinary pages"), ("bcf", "abuse, violence, spam or politics")):
             mine = [k for k, e in enumerate(held) if e.key.split("-")[1] in parts and e.lang == lang and not any(t == 1.0 for t in e.target)]
             flags = [sum(scores[k, LABELS.index(c)] >= limits[lang][c] for k in mine) for c in DROPPING]
             table.append([lang, name, str(len(mine)), *(f"{f} ({f / max(1, len(mine)):.1%})" for f in flags)])

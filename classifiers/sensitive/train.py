@@ -56,6 +56,7 @@ PUBLIC = (
     "text/wikitext2_en",
 )
 WINDOWS_EACH = 300
+SHORT = "cf"  # parts of the written passages: sentences put together from slots, with abuse alone in view
 POSTS = 0.45  # of COLD's posts, by hash: more of them teach abuse little and cost most of the time
 
 
@@ -76,15 +77,15 @@ def written(validation: bool) -> list[Example]:
     found = []
     for passage, slots in passages(HERE / "written"):
         if passage.validation == validation:
-            unknown = ("violence", "political") if passage.part == "c" else ()  # written with abuse alone in view
+            unknown = ("violence", "political") if passage.part in SHORT else ()  # written with abuse alone in view
             for i, text in enumerate(expand(passage, slots, ways(passage))):
                 found.append(Example(text, target(passage.labels, unknown), passage.lang, "written", f"{passage.key}/{i}", weight=1.0 if validation else 2.0))
     return found
 
 
 def ways(passage: Passage) -> int:
-    """How many texts are made of a passage: most where short sentences are put together from slots (files c), several where a group's name is one."""
-    return 12 if passage.part == "c" else 4 if "{group" in passage.text or "{object" in passage.text else 2
+    """How many texts are made of a passage: most where short sentences are put together from slots (`SHORT`), several where a group's name is one."""
+    return 12 if passage.part in SHORT else 4 if "{group" in passage.text or "{object" in passage.text else 2
 
 
 def posts() -> Iterator[Example]:
@@ -239,7 +240,7 @@ def train(work: Path, base: str) -> None:
     hard = [e for e, s in zip(mined, (scores * known)[:, :5].max(axis=1), strict=True) if s > 0.1]
     print(f"{len(hard)} of {len(mined)} clean windows scored above 0.1", flush=True)
     again = [*balanced(found), *hard * 2, *(e for e in found if e.source == "plain-lists")]
-    tuned = fine_tune(replace(plain, base=str(_saved(tuned, work / "first-model")), epochs=2.5, learning_rate=3e-4), again, work / "second")
+    tuned = fine_tune(replace(plain, base=str(_saved(tuned, work / "first-model")), epochs=4.0, learning_rate=3e-4), again, work / "second")
     tuned.save(work / "model")
     train_students(work)
 
