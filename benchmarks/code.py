@@ -141,7 +141,11 @@ def speed(folder: Path) -> None:
             package = path.relative_to(folder).parts[0]
             if len(packages[package]) < 120:
                 packages[package].append(path)
-    files = [(package, path.relative_to(folder / package).as_posix(), path.read_bytes().decode("utf-8", "replace").encode()) for package, ps in packages.items() for path in ps]
+    files = [
+        (package, path.relative_to(folder / package).as_posix(), path.read_bytes().decode("utf-8", "replace").encode())
+        for package, ps in packages.items()
+        for path in ps
+    ]
     size = sum(len(data) for _, _, data in files)
     batches, batch, held = [], [], 0
     for file in files:

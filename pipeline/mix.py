@@ -313,6 +313,47 @@ def caps_to_budgets(available: Mapping[str, int], cap: Mapping[str, float]) -> d
         capped |= over
 
 
+SIGNIFICANT = 0.01  # of a slice's bytes: values with less do not hold the others back
+
+
+def shares_of(available: Mapping[str, int], stage: Any) -> dict[str, float]:
+    """The share of the bytes that each value is to have: temperature and weights, then floors, then caps, what they take or leave shared by the
+    others in proportion. They sum to 1, or to less where caps leave no room for more."""
+    names = sorted(name for name, size in available.items() if size > 0)
+    mass = {n: available[n] ** stage.temperature * stage.weight.get(n, stage.weight.get("*", 1.0)) for n in names}
+    names = [n for n in names if mass[n] > 0]
+    low = {n: min(stage.floor, 1 / len(names)) for n in names}
+    high = {n: stage.cap.get(n, stage.cap.get("*", 1.0)) for n in names}
+    fixed: dict[str, float] = {}
+    while True:
+        free = [n for n in names if n not in fixed]
+        room = max(0.0, 1 - math.fsum(fixed.values()))
+        total = math.fsum(mass[n] for n in free)
+        given = {n: room * mass[n] / total if total else 0.0 for n in free}
+        # Those furthest off are settled first: a cap that is filled makes the others larger, a floor that is met makes them smaller.
+        over = math.fsum(given[n] - high[n] for n in free if given[n] > high[n])
+        under = math.fsum(low[n] - given[n] for n in free if given[n] < low[n])
+        if not over and not under:
+            return fixed | given
+        settled = {n: high[n] for n in free if given[n] > high[n]} if over >= under else {n: min(low[n], high[n]) for n in free if given[n] < low[n]}
+        fixed |= settled
+
+
+def shares_to_budgets(available: Mapping[str, int], shares: Mapping[str, float]) -> dict[str, float]:
+    """Bytes that each value may keep: its share of the largest total at which every significant value has enough; the rare give what they have."""
+    everything = sum(available.values())
+    held = [available[n] / share for n, share in sorted(shares.items()) if share > 0 and available[n] >= SIGNIFICANT * everything]
+    total = min(held, default=float(everything))
+    return {name: min(float(size), shares.get(name, 0.0) * total) for name, size in available.items()}
+
+
+def budgets_of(available: Mapping[str, int], stage: Any) -> dict[str, float]:
+    """Bytes of every value of the column that `downsample` keeps."""
+    if stage.temperature == 1 and not stage.weight and not stage.floor:
+        return caps_to_budgets(available, stage.cap)
+    return shares_to_budgets(available, shares_of(available, stage))
+
+
 def _slice(documents: pa.Table, context: Context) -> tuple[pa.Table, pa.ChunkedArray, np.ndarray]:
     stage = context.settings
     mine = documents.filter(pa.array(stage.mask(documents)))
@@ -331,7 +372,7 @@ def _down_histogram(documents: pa.Table, context: Context) -> pa.Table:
 
 
 def _down_budgets(bins: pa.Table, context: Context) -> pa.Table:
-    wanted = caps_to_budgets(_available(bins), context.settings.cap)
+    wanted = budgets_of(_available(bins), context.settings)
     return budgets(_merge(bins), wanted, {name for name, size in _available(bins).items() if wanted[name] < size})
 
 

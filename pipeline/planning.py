@@ -19,10 +19,10 @@ from pipeline.filter import SIDES, reason
 from pipeline.measures import MEASURES
 from pipeline.recipe import Recipe
 from pipeline.sources import InputFile, Source, Unit, content_hash, list_units, reader_version
-from pipeline.stages import Deduplicate, Downsample, Filter, Language, Score, Stage, label
+from pipeline.stages import Deduplicate, Downsample, Filter, For, Language, Score, Stage, label
 from pipeline.store import Store, fingerprint, full_disk_told, open_model
 
-FORMAT = 1  # of artefacts and releases; raised when their layout changes
+FORMAT = 2
 
 Kind = Literal["text", "columns", "language", "filter", "score", "tokens", "round", "mix", "release"]
 
@@ -185,7 +185,9 @@ def _units(recipe: Recipe, store: Store, group_bytes: int | None, split_bytes: i
     sources, units = {}, []
     for name, settings in recipe.sources.items():
         files = tuple(_sample(f, store) for f in settings.files)
-        sources[name] = Source(name, settings.reader, files, settings.licence, settings.domain, settings.subdomain, settings.columns, settings.values, settings.revision)
+        sources[name] = Source(
+            name, settings.reader, files, settings.licence, settings.domain, settings.subdomain, settings.columns, settings.values, settings.revision
+        )
         units += list_units(sources[name], etags=etags, **sizes)
     etags.save()
     return sources, units
@@ -246,12 +248,12 @@ def _steps(recipe: Recipe, units: list[Unit], sources: Mapping[str, Source], qua
     i = 0
     while i < len(ordered):
         stage = ordered[i]
-        if isinstance(stage, Filter):
-            run: list[Filter] = [stage]
-            while i + len(run) < len(ordered) and isinstance(ordered[i + len(run)], Filter):
-                run.append(ordered[i + len(run)])  # type: ignore[arg-type]  # checked in the condition
+        if stage.scope == "verdict":
+            run: list[Stage] = [stage]
+            while i + len(run) < len(ordered) and ordered[i + len(run)].scope == "verdict":
+                run.append(ordered[i + len(run)])
             identity = {"stages": [s.identity() for s in run], "format": FORMAT}
-            step = Step("filter", run[0].name if len(run) == 1 else f"filters {run[0].name} … {run[-1].name}", tuple(run), identity=identity)
+            step = Step("filter", label(run[0]) if len(run) == 1 else f"filters {label(run[0])} … {label(run[-1])}", tuple(run), identity=identity)
         elif isinstance(stage, Language):
             run = []
             step = Step("language", label(stage), (stage,), identity={"stages": [stage.identity()], "format": FORMAT})
@@ -367,13 +369,18 @@ def _input_changes(old: dict[str, str] | None, new: dict[str, str]) -> list[str]
     return out
 
 
+def _rows(some: For) -> str:
+    return "".join(f" {k}={','.join(v)}" for k, v in some.model_dump().items() if v)
+
+
 def _settings(stage: Stage) -> str:
     """A stage's settings on one line: for a filter, what must hold."""
-    where = "".join(f" {k}={','.join(v)}" for k, v in stage.model_dump(include={"where"})["where"].items() if v) if stage.where else " all documents"
+    where = _rows(stage.where) if stage.where else " all documents"
+    where += f" unless{_rows(stage.unless)}" if stage.unless else ""
     if isinstance(stage, Filter):
         held = [reason(b, side) for b in stage.bound_list() for side in SIDES[:2] if getattr(b, side) is not None]
         return f"{', '.join(held)} for{where}"
-    return f"{', '.join(f'{k}={v}' for k, v in stage.model_dump(mode='json', exclude={'where'}, exclude_none=True).items())} for{where}"
+    return f"{', '.join(f'{k}={v}' for k, v in stage.model_dump(mode='json', exclude={'where', 'unless'}, exclude_none=True).items())} for{where}"
 
 
 def _short(value: Any) -> str:

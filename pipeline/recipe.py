@@ -19,7 +19,7 @@ from pipeline.errors import ModelError, RecipeError
 from pipeline.measures import MEASURES
 from pipeline.schema import DOCUMENT
 from pipeline.shards import RELEASE
-from pipeline.stages import STAGES, TEXT_COLUMNS, Deduplicate, Filter, For, Language, Names, Score, Settings, Stage, known_columns, label
+from pipeline.stages import STAGES, TEXT_COLUMNS, Deduplicate, Filter, For, Language, Names, OptOut, Score, Settings, Stage, known_columns, label
 
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "B": 10**9, "T": 10**12}
 
@@ -352,10 +352,11 @@ def _check_whole(recipe: Recipe, fault: Any) -> None:
                 raise fault(path, f"the name '{name}' is taken: {other}, and the ledger could not tell them apart. Give this one another name")
             seen[name] = i
         _check_for(recipe, stage.where, (*path, "for"), fault)
+        _check_for(recipe, stage.unless, (*path, "unless"), fault)
         if stage.scope == "text":
             if judged:
                 raise fault(path, f"`{stage.stage}` rewrites text, so it stands before `language`, filters and rounds; move it up")
-            if stage.where and set(stage.where.columns()) - {"source"}:
+            if any(some and set(some.columns()) - {"source"} for some in (stage.where, stage.unless)):
                 raise fault((*path, "for"), f"`{stage.stage}` runs before domains are known; only `source` can be named here")
         else:
             judged = True
@@ -368,9 +369,9 @@ def _check_whole(recipe: Recipe, fault: Any) -> None:
             raise fault(path, "models judge survivors: `score` stands after `- deduplicate: {by: id}`; move it down")
         try:
             fields = stage.added()
-            stage.engines()
+            stage.identity()
         except ModelError as error:
-            raise fault((*path, "columns"), str(error)) from None
+            raise fault((*path, "file" if isinstance(stage, OptOut) else "columns"), str(error)) from None
         for field in fields:
             if field.name in columns:
                 raise fault((*path, "columns"), f"the column '{field.name}' is there already; give this one another name")

@@ -14,9 +14,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PositiveInt, model_validator
 
+from pipeline.errors import ModelError
 from pipeline.filter import Bound
 from pipeline.measures import MEASURES
-from pipeline.store import open_folder, open_model
+from pipeline.store import fingerprint, local_path, open_folder, open_model
 
 
 def _names(value: Any) -> Any:
@@ -66,6 +67,7 @@ class Stage(Settings):
     version: ClassVar[int] = 1
     adds: ClassVar[tuple[str, ...]] = ()
     where: For | None = Field(None, alias="for")
+    unless: For | None = None  # exceptions to it
 
     def engines(self) -> dict[str, str]:
         """Libraries and models whose output enters the bytes, with their versions or hashes."""
@@ -77,14 +79,20 @@ class Stage(Settings):
 
     def reads(self) -> tuple[str, ...]:
         """Columns that must exist before this stage."""
-        return self.where.columns() if self.where else ()
+        return tuple(dict.fromkeys(c for some in (self.where, self.unless) if some for c in some.columns()))
 
     def identity(self) -> dict[str, Any]:
         """What bears identity: name, version, settings, engines."""
-        return {"stage": self.stage, "version": self.version, "settings": self.model_dump(mode="json", by_alias=True), "engines": self.engines()}
+        return {"stage": self.stage, "version": self.version, "settings": self.settings(), "engines": self.engines()}
+
+    def settings(self) -> dict[str, Any]:
+        """The settings as plain values, without exceptions where there are none."""
+        return self.model_dump(mode="json", by_alias=True, exclude={"unless"} if self.unless is None else None)
 
     def mask(self, table: pa.Table | pa.RecordBatch) -> np.ndarray:
-        return np.ones(table.num_rows, bool) if self.where is None else self.where.mask(table)
+        """Which rows the stage is meant for. (rows,) bool"""
+        mask = np.ones(table.num_rows, bool) if self.where is None else self.where.mask(table)
+        return mask if self.unless is None else mask & ~self.unless.mask(table)
 
 
 class Extract(Stage):
@@ -126,6 +134,42 @@ class Normalize(Stage):
         from pipeline.rewrite.normalize import normalize_batch
 
         text = normalize_batch(records.column("text").combine_chunks(), form=self.unicode)
+        return records.set_column(records.schema.get_field_index("text"), "text", text)
+
+
+class Notebooks(Stage):
+    """Jupyter notebooks to scripts, with their prose as comments. Their language stays `Jupyter Notebook`."""
+
+    stage = "notebooks"
+    scope = "text"
+
+    def engines(self) -> dict[str, str]:
+        from pipeline.rewrite import notebook
+
+        return {"notebook": str(notebook.VERSION)}
+
+    def rewrite(self, records: pa.Table) -> pa.Table:
+        from pipeline.rewrite.notebook import notebooks_batch
+
+        text = notebooks_batch(records.column("text").combine_chunks(), records.column("programming_language"))
+        return records.set_column(records.schema.get_field_index("text"), "text", text)
+
+
+class Scrub(Stage):
+    """Keys, passwords, people's e-mail addresses and public IPs in source code, replaced by <KEY>, <PASSWORD>, <EMAIL> and <IP_ADDRESS>."""
+
+    stage = "scrub"
+    scope = "text"
+
+    def engines(self) -> dict[str, str]:
+        from pipeline.rewrite import secrets
+
+        return {"secrets": str(secrets.VERSION)}
+
+    def rewrite(self, records: pa.Table) -> pa.Table:
+        from pipeline.rewrite.secrets import scrub_batch
+
+        text, _ = scrub_batch(records.column("text").combine_chunks())
         return records.set_column(records.schema.get_field_index("text"), "text", text)
 
 
@@ -184,9 +228,95 @@ class Filter(Stage):
 
     def identity(self) -> dict[str, Any]:
         # Bounds keep their order in the fingerprint: the first broken one is the reason.
-        settings = self.model_dump(mode="json", by_alias=True)
+        settings = self.settings()
         settings["bounds"] = [[column, limits] for column, limits in settings["bounds"].items()]
         return {"stage": self.stage, "version": self.version, "settings": settings, "engines": {}}
+
+
+class Choice(Stage):
+    """A verdict on each row alone that is no bound on a number: `broken` says why a row goes."""
+
+    scope = "verdict"
+
+    @property
+    def name(self) -> str:
+        return self.stage
+
+    def broken(self, table: pa.Table) -> list[str | None]:
+        """The reason for each row that does not stay. The table has the columns that `reads` names."""
+        raise NotImplementedError
+
+
+class Licences(Choice):
+    """Keep what a licence of the list allows: SPDX ids; of `A OR B` one is enough, of `A AND B` both are needed.
+
+    `unknown`: what becomes of documents without a licence, or with one of which we are less sure than `min_confidence` (1 where an SPDX id is
+    written, else the likeness of a licence's text; 0.8 is askalono's bound, 0.5 is a title or first sentence).
+    """
+
+    stage = "licences"
+    allow: Names = Field(min_length=1)
+    unknown: Literal["drop", "keep"] = "drop"
+    min_confidence: Share = 0.5
+
+    def reads(self) -> tuple[str, ...]:
+        return (*super().reads(), "licence", "licence_confidence")
+
+    def engines(self) -> dict[str, str]:
+        from pipeline.measures import licences
+
+        return {"licences": str(licences.VERSION)}
+
+    def broken(self, table: pa.Table) -> list[str | None]:
+        from pipeline.measures.licences import is_allowed
+
+        allow = frozenset(self.allow)
+        known: dict[str, bool] = {}
+        out: list[str | None] = []
+        for licence, sure in zip(table.column("licence").to_pylist(), table.column("licence_confidence").to_pylist(), strict=True):
+            if licence is None or (sure is not None and sure < self.min_confidence):
+                out.append("no licence known" if self.unknown == "drop" else None)
+                continue
+            if licence not in known:
+                known[licence] = is_allowed(licence, allow)
+            out.append(None if known[licence] else f"licence {licence}"[:120])
+        return out
+
+
+class OptOut(Choice):
+    """Drop the repositories of people who asked for it: a text file with a repository (`owner/name`, or its bare name) or an owner (`owner/`) a line.
+
+    Case does not matter; `#` begins a remark. The list's content bears identity, its place does not.
+    """
+
+    stage = "opt_out"
+    file: str
+
+    def reads(self) -> tuple[str, ...]:
+        return (*super().reads(), "repository")
+
+    def names(self) -> frozenset[str]:
+        """The list's lines, folded. ModelError where it cannot be read."""
+        try:
+            with open(local_path(self.file), encoding="utf-8") as opened:
+                lines = [line.partition("#")[0].strip().casefold() for line in opened]
+        except (OSError, UnicodeDecodeError) as error:
+            raise ModelError(f"The opt-out list {self.file} cannot be read: {error}.") from error
+        return frozenset(line for line in lines if line)
+
+    def settings(self) -> dict[str, Any]:
+        found = super().settings()
+        found["file"] = fingerprint(sorted(self.names()))
+        return found
+
+    def broken(self, table: pa.Table) -> list[str | None]:
+        names = self.names()
+        out: list[str | None] = []
+        for repository in table.column("repository").to_pylist():
+            folded = (repository or "").casefold()
+            owner = folded.partition("/")[0] + "/" if "/" in folded else None
+            out.append("opted out" if folded and (folded in names or owner in names) else None)
+        return out
 
 
 class Deduplicate(Stage):
@@ -235,17 +365,28 @@ class Deduplicate(Stage):
 
 
 class Downsample(Stage):
-    """Cap what each value of a column may take of the slice's bytes; documents are taken in hash order up to the first that does not fit.
+    """Choose what each value of a column takes of the slice's bytes; documents are taken in hash order up to the first that does not fit.
 
-    `cap` is a share of the bytes that remain in the slice, `'*'` stands for every value not named.
+    A value's share is its bytes to the power `temperature` times its `weight`, at least `floor`, at most its `cap`; `'*'` stands for every value not
+    named. Nothing is repeated: the total is the largest at which every value with at least 1 % of the slice's bytes reaches its share, and rarer
+    ones give what they have. With temperature 1 and no weights, what is under its cap stays whole.
     """
 
     stage = "downsample"
     scope = "round"
-    version = 2
+    version = 3
     where: For = Field(alias="for")
-    by: Literal["programming_language", "subdomain", "source", "licence"]
-    cap: dict[str, Share] = Field(min_length=1)
+    by: Literal["programming_language", "repository", "subdomain", "source", "licence"]
+    cap: dict[str, Share] = Field(default_factory=dict)
+    weight: dict[str, Annotated[float, Field(ge=0)]] = Field(default_factory=dict)
+    temperature: Annotated[float, Field(gt=0, le=1)] = 1.0
+    floor: Annotated[float, Field(ge=0, lt=1)] = 0.0
+
+    @model_validator(mode="after")
+    def _something_to_do(self) -> Self:
+        if not self.cap and not self.weight and self.temperature == 1 and not self.floor:
+            raise ValueError("chooses nothing: give cap, weight, temperature or floor")
+        return self
 
     @property
     def name(self) -> str:
@@ -310,8 +451,12 @@ class Score(Stage):
 STAGES: dict[str, type[Stage]] = {
     "extract": Extract,
     "normalize": Normalize,
+    "notebooks": Notebooks,
+    "scrub": Scrub,
     "language": Language,
     "filter": Filter,
+    "licences": Licences,
+    "opt_out": OptOut,
     "deduplicate": Deduplicate,
     "score": Score,
     "downsample": Downsample,

@@ -23,7 +23,7 @@ from pipeline.planning import Artefacts
 from pipeline.rounds import Context, Phase, partition_of, split
 from pipeline.schema import DOCUMENT, DROP, UNREADABLE, check, check_conservation
 from pipeline.sources import Source, Unit, read
-from pipeline.stages import Filter, Language, Score, Stage
+from pipeline.stages import Choice, Filter, Language, Score, Stage
 from pipeline.store import Store
 from pipeline.texts import Texts
 
@@ -249,24 +249,15 @@ class LanguageStep:
         return pa.array(np.where(mine, best, "other"), pa.string())
 
 
-def make_drops(store: Store, name: str, artefacts: Artefacts, stages: Sequence[Filter]) -> dict[str, Any]:
-    """Judge the survivors by some filters in turn: one drop a row at most, by the first bound that it breaks."""
+def make_drops(store: Store, name: str, artefacts: Artefacts, stages: Sequence[Filter | Choice]) -> dict[str, Any]:
+    """Judge the survivors by some filters in turn: one drop a row at most, by the first bound or list that it breaks."""
     view = View(store, artefacts)
     alive = view.alive.copy()
     table = view.columns(list(dict.fromkeys(c for s in stages for c in s.reads())))
-    values = {c: pc.fill_null(table.column(c).cast(pa.float64()), np.nan).to_numpy() for s in stages for c in s.bounds}
     parts = []
     for stage in stages:
-        bounds = stage.bound_list()
         wanted = alive & stage.mask(table)
-        for bound in bounds if stage.missing is None else ():
-            if nulls := int(np.isnan(values[bound.column][wanted]).sum()):
-                raise PlanError(
-                    f"filter '{stage.name}': {bound.column} is null for {nulls} of the documents that it is meant for (the stage that adds it left them alone). Narrow its `for:`, or say `missing: keep` or `missing: drop`."
-                )
-        verdicts = judge(values, bounds, rows=wanted, missing=stage.missing)
-        rows = np.flatnonzero(verdicts.dropped)
-        reasons = [r for r in verdicts.reasons() if r is not None]
+        rows, reasons, values = _beyond_bounds(stage, table, wanted) if isinstance(stage, Filter) else _refused(stage, table, wanted)
         alive[rows] = False
         parts.append(
             pa.table(
@@ -274,13 +265,34 @@ def make_drops(store: Store, name: str, artefacts: Artefacts, stages: Sequence[F
                     rows.astype(np.uint32),
                     pa.array([stage.name] * len(rows), pa.string()),
                     pa.array(reasons, pa.string()),
-                    pa.array(verdicts.value[rows], from_pandas=True),
+                    pa.array(values, pa.float64(), from_pandas=True),
                     pa.nulls(len(rows), pa.string()),
                 ],
                 schema=DROP,
             )
         )
     return write_drops(store, name, pa.concat_tables(parts), int(view.alive.sum()))
+
+
+def _beyond_bounds(stage: Filter, table: pa.Table, wanted: np.ndarray) -> tuple[np.ndarray, list[str], np.ndarray]:
+    """The rows that break a bound, which, and by what value."""
+    bounds = stage.bound_list()
+    values = {c: pc.fill_null(table.column(c).cast(pa.float64()), np.nan).to_numpy() for c in stage.bounds}
+    for bound in bounds if stage.missing is None else ():
+        if nulls := int(np.isnan(values[bound.column][wanted]).sum()):
+            raise PlanError(
+                f"filter '{stage.name}': {bound.column} is null for {nulls} of the documents that it is meant for (the stage that adds it left them alone). Narrow its `for:`, or say `missing: keep` or `missing: drop`."
+            )
+    verdicts = judge(values, bounds, rows=wanted, missing=stage.missing)
+    rows = np.flatnonzero(verdicts.dropped)
+    return rows, [r for r in verdicts.reasons() if r is not None], verdicts.value[rows]
+
+
+def _refused(stage: Choice, table: pa.Table, wanted: np.ndarray) -> tuple[np.ndarray, list[str], np.ndarray]:
+    """The rows that a list refuses, and why."""
+    asked = np.flatnonzero(wanted)
+    found = [(row, reason) for row, reason in zip(asked, stage.broken(table.take(pa.array(asked))), strict=True) if reason is not None]
+    return np.array([row for row, _ in found], np.int64), [reason for _, reason in found], np.full(len(found), np.nan)
 
 
 def write_drops(store: Store, name: str, drops: pa.Table, given: int, **counts: Any) -> dict[str, Any]:

@@ -1,7 +1,9 @@
 """Budgets, cuts, shares: exact to the document, whatever the number of units."""
 
+import math
 from itertools import pairwise
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -10,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.errors import PlanError
-from pipeline.mix import caps_to_budgets, downsample_round, mix_round, mix_targets
+from pipeline.mix import caps_to_budgets, downsample_round, mix_round, mix_targets, shares_of, shares_to_budgets
 from pipeline.rounds import Context, Round, chance
+from pipeline.stages import Downsample
 
 
 def documents(rows: list[tuple[str, int, str]], cluster: list[str] | None = None) -> pa.Table:
@@ -142,6 +145,47 @@ def test_caps_hold_of_what_remains(available: dict[str, int], cap: dict[str, flo
             assert budget <= cap.get(name, 1.0) * total * (1 + 1e-6) + 1e-6
 
 
+def downsample(**settings: Any) -> Downsample:
+    return Downsample.model_validate({"for": {"domain": "code"}, **settings})
+
+
+@given(
+    st.dictionaries(st.sampled_from("abcdefgh"), st.integers(1, 10**9), min_size=1),
+    st.dictionaries(st.sampled_from("abcd*"), st.floats(0.01, 1)),
+    st.dictionaries(st.sampled_from("abcd*"), st.just(0.0) | st.floats(0.01, 5)),
+    st.floats(0.1, 1),
+    st.floats(0, 0.2),
+)
+def test_shares_keep_within_caps_and_floors(
+    available: dict[str, int], cap: dict[str, float], weight: dict[str, float], temperature: float, floor: float
+) -> None:
+    stage = SimpleNamespace(cap=cap, weight=weight, temperature=temperature, floor=floor)
+    shares = shares_of(available, stage)
+    assert set(shares) <= set(available) and math.fsum(shares.values()) <= 1 + 1e-9
+    for name, share in shares.items():
+        assert -1e-12 <= share <= cap.get(name, cap.get("*", 1.0)) + 1e-9
+    for name in set(available) - set(shares):
+        assert weight.get(name, weight.get("*", 1.0)) == 0
+    budgets = shares_to_budgets(available, shares)
+    total = sum(budgets.values())
+    for name, budget in budgets.items():
+        assert -1e-6 <= budget <= available[name] * (1 + 1e-9)
+    # Where everything is significant, the table of what is kept is the table that was asked for.
+    if shares and all(size >= 0.01 * sum(available.values()) for size in available.values()) and len(shares) == len(available) and total:
+        asked = math.fsum(shares.values())
+        for name, share in shares.items():
+            assert budgets[name] / total == pytest.approx(share / asked, abs=1e-6)
+
+
+def test_temperature_lifts_the_rare_and_weights_press_data_formats() -> None:
+    available = {"Python": 800, "Go": 150, "JSON": 50}
+    natural = shares_of(available, SimpleNamespace(cap={}, weight={}, temperature=1.0, floor=0.0))
+    assert natural == pytest.approx({"Python": 0.8, "Go": 0.15, "JSON": 0.05})
+    warm = shares_of(available, SimpleNamespace(cap={"Python": 0.6}, weight={"JSON": 0.1}, temperature=0.5, floor=0.01))
+    assert warm["Python"] == pytest.approx(0.6) and warm["Go"] > 0.3 and 0.01 <= warm["JSON"] < 0.03
+    assert shares_of(available, SimpleNamespace(cap={}, weight={"JSON": 0}, temperature=1.0, floor=0.0)).keys() == {"Python", "Go"}
+
+
 def test_downsample_caps_a_language_and_says_why() -> None:
     rng = np.random.default_rng(1)
     languages = [str(x) for x in rng.choice(["Python", "JSON"], 2000, p=[0.6, 0.4])]
@@ -149,14 +193,13 @@ def test_downsample_caps_a_language_and_says_why() -> None:
         {
             "id": [f"d{i}" for i in range(2000)],
             "programming_language": languages,
+            "domain": ["code"] * len(languages),
             "text": ["x" * int(n) for n in rng.integers(10, 200, 2000)],
             "unit": pa.array([0] * 2000, pa.uint32()),
             "row": pa.array(range(2000), pa.uint32()),
         }
     )
-    stage = SimpleNamespace(
-        name="downsample", by="programming_language", cap={"JSON": 0.05}, mask=lambda t: np.ones(t.num_rows, bool), reads=lambda: ("programming_language",)
-    )
+    stage = downsample(by="programming_language", cap={"JSON": 0.05})
     dropped = carry_out(downsample_round(stage), [table], Context(stage, 5))[0]
     assert set(dropped.column("reason").to_pylist()) and all(r.startswith("draw < ") for r in dropped.column("reason").to_pylist())
     gone = set(dropped.column("row").to_pylist())
@@ -176,14 +219,13 @@ def test_caps_survive_the_mix() -> None:
         {
             "id": ids,
             "programming_language": languages,
+            "domain": ["code"] * len(languages),
             "text": ["x" * 100] * 4000,
             "unit": pa.array([0] * 4000, pa.uint32()),
             "row": pa.array(range(4000), pa.uint32()),
         }
     )
-    stage = SimpleNamespace(
-        name="downsample", by="programming_language", cap={"JSON": 0.05}, mask=lambda t: np.ones(t.num_rows, bool), reads=lambda: ("programming_language",)
-    )
+    stage = downsample(by="programming_language", cap={"JSON": 0.05})
     gone = set(carry_out(downsample_round(stage), [table], Context(stage, 5))[0].column("row").to_pylist())
     kept = [i for i in range(4000) if i not in gone]
     rows = [("code", 100, ids[i]) for i in kept] + [("en", 100, f"e{i}") for i in range(300)]

@@ -5,7 +5,11 @@ import pytest
 from pipeline.sources.sample import score
 from tests.running import Finished, World
 
-ENOUGH = ("mix", "downsample_programming_language")  # stages that drop sound documents, because there are more than the recipe asks for
+ENOUGH = (
+    "mix",
+    "downsample_programming_language",
+    "downsample_repository",
+)  # stages that drop sound documents, because there are more than the recipe asks for
 
 
 def scored(world: World, finished: Finished) -> dict[str, dict[str, float]]:
@@ -31,6 +35,7 @@ FLOORS = {
     "skipped": (1.0, 1.0),
     "language": (1.0, 1.0),
     "rules": (0.72, 0.96),
+    "licence": (1.0, 1.0),
     "url": (1.0, 0.93),
     "id": (1.0, 0.90),
     "text": (1.0, 0.95),

@@ -30,7 +30,7 @@ _IMPORTS = (_word("import "), _word("from "), _word("#include"), _word("using ")
 def _at(data: np.ndarray, at: int, stop: int, word: np.ndarray) -> bool:
     if at + word.size > stop:
         return False
-    for j in range(word.size):
+    for j in range(word.size):  # noqa: SIM110  # no generator in compiled code
         if data[at + j] != word[j]:
             return False
     return True
@@ -68,7 +68,7 @@ def _marked(data: np.ndarray, at: int, stop: int, todo: tuple) -> bool:
     """Whether one of the marks stands here. Its second letter is looked at first: most bytes that could begin one do not."""
     if at + 1 >= stop or not (data[at + 1] == 79 or data[at + 1] == 73 or data[at + 1] == 111):  # O, I, o
         return False
-    for word in todo:
+    for word in todo:  # noqa: SIM110  # no generator in compiled code
         if _at(data, at, stop, word):
             return True
     return False

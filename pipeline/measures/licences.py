@@ -50,7 +50,9 @@ def names_manifest(path: str) -> bool:
 
 
 def of_text(text: str) -> tuple[str, float] | None:
-    """(SPDX id, likeness) of a licence's text; None where it is like none."""
+    """(SPDX expression, likeness) of a licence file: what its SPDX header says, else what its text is like; None where it is like none."""
+    if (stated := of_header(text)) is not None:
+        return stated, 1.0
     bare = without_copyright(text)
     if len(bare) < 60:
         return _of_name(text)
@@ -65,7 +67,7 @@ def without_copyright(text: str) -> str:
 
 @lru_cache(maxsize=20_000)
 def _asked(bare: str) -> tuple[str, float] | None:
-    import askalono
+    import askalono  # type: ignore[import-untyped]
 
     said = askalono.identify(bare)
     name = str(said.name)
@@ -134,7 +136,11 @@ def of_manifest(path: str, text: str) -> str | None:
         found = re.search(r"<license>\s*<name>\s*([^<]+?)\s*</name>", text)
         said = found.group(1) if found else None
     else:
-        found = re.search(r"""^[ \t]*(?:spec\.|s\.)?license(?:-expression|s)?[ \t]*[:=][ \t]*(?:\{[ \t]*text[ \t]*=[ \t]*)?["']?([^"'\n}]+)""", text, re.MULTILINE | re.IGNORECASE)
+        found = re.search(
+            r"""^[ \t]*(?:spec\.|s\.)?license(?:-expression|s)?[ \t]*[:=][ \t]*(?:\{[ \t]*text[ \t]*=[ \t]*)?["']?([^"'\n}]+)""",
+            text,
+            re.MULTILINE | re.IGNORECASE,
+        )
         said = found.group(1).strip() if found else None
         if said is None and (classified := re.search(r"License :: OSI Approved :: ([^\n\"',]+)", text)):
             said = _TROVE.get(classified.group(1).strip())
@@ -159,12 +165,25 @@ _TOKEN = re.compile(r"\s*(\(|\)|(?:AND|OR|WITH)\b|[^\s()]+(?:\s+(?!AND\b|OR\b|WI
 
 def normal(expression: str) -> str:
     """An expression with its ids as SPDX writes them: `mit / Apache 2.0` -> `MIT OR Apache-2.0`."""
-    text = re.sub(r"\s*(?:/|\|\||,| or )\s*", " OR ", re.sub(r"\s+and\s+", " AND ", expression.strip().strip("\"'"))) if not re.search(r"https?:", expression) else expression.strip()
-    for spoken, spdx in (("MIT OR X11", "MIT"), ("ASL OR 2.0", "Apache-2.0"), ("the apache license OR version 2.0", "Apache-2.0"), ("apache license OR version 2.0", "Apache-2.0")):
+    text = (
+        re.sub(r"\s*(?:/|\|\||,| or )\s*", " OR ", re.sub(r"\s+and\s+", " AND ", expression.strip().strip("\"'")))
+        if not re.search(r"https?:", expression)
+        else expression.strip()
+    )
+    for spoken, spdx in (
+        ("MIT OR X11", "MIT"),
+        ("ASL OR 2.0", "Apache-2.0"),
+        ("the apache license OR version 2.0", "Apache-2.0"),
+        ("apache license OR version 2.0", "Apache-2.0"),
+    ):
         if text.lower() == spoken.lower():
             return spdx
     parts = [t.group(1) for t in _TOKEN.finditer(text)]
-    return re.sub(r"\( ", "(", re.sub(r" \)", ")", " ".join(part if part in ("(", ")", "AND", "OR", "WITH") else _SPOKEN.get(part.lower(), _canonical(part)) for part in parts)))
+    return re.sub(
+        r"\( ",
+        "(",
+        re.sub(r" \)", ")", " ".join(part if part in ("(", ")", "AND", "OR", "WITH") else _SPOKEN.get(part.lower(), _canonical(part)) for part in parts)),
+    )
 
 
 def _canonical(name: str) -> str:
@@ -238,7 +257,7 @@ class Tree:
 
     def add(self, path: str, text: str) -> None:
         """A licence file or a manifest, by its path in the repository; anything else is ignored."""
-        folder, _, name = path.rpartition("/")
+        folder = path.rpartition("/")[0]
         if folder.rpartition("/")[2] == "LICENSES" or (folder.rpartition("/")[2] == "licenses" and names_licence(path)):
             folder = folder.rpartition("/")[0]  # REUSE's folder, and that of Python's wheels, speak for the folder above
         if names_licence(path):

@@ -180,7 +180,6 @@ class Builder:
         self._start()
         return batch
 
-
     def _find_languages(self) -> None:
         """The languages of all files of the batch at once, which is what makes finding them cheap."""
         paths, found = self._columns["path"], self._columns["programming_language"]

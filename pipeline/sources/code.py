@@ -49,7 +49,7 @@ def read(source: Source, unit: Unit, batch_bytes: int, quarantine: frozenset[tup
     folders: dict[str, _Repository] = {}
     for file in unit.files:
         if git.is_repository(file.location):
-            for _ in _git(source, file, builder, quarantine):
+            for _ in _git(file, builder, quarantine):
                 yield builder.take()
         elif file.path.lower().endswith(ARCHIVES):
             for _ in _archive(file, builder, quarantine):
@@ -91,7 +91,7 @@ def _plain_file(file: InputFile, builder: Builder, quarantine: frozenset[tuple[s
 # --- git --------------------------------------------------------------------------------------------------------------------------
 
 
-def _git(source: Source, file: InputFile, builder: Builder, quarantine: frozenset[tuple[str, int]]) -> Iterator[None]:
+def _git(file: InputFile, builder: Builder, quarantine: frozenset[tuple[str, int]]) -> Iterator[None]:
     """The files of a commit, in the order of their paths; a file's offset is its number."""
     opened = git.open_at(file.location, file.etag)
     repository = _Repository(os.path.basename(file.location.rstrip("/")).removesuffix(".git"))

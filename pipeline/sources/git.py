@@ -85,4 +85,6 @@ def open_at(location: str, revision: str) -> Commit:
         repository = pygit2.Repository(location)
         return Commit(repository, repository.revparse_single(revision).peel(pygit2.Commit))
     except (pygit2.GitError, KeyError, ValueError) as error:
-        raise SourceError(f"The git repository {location} has no commit '{revision}': {error}. Name a branch, tag or commit as the source's `revision`.") from error
+        raise SourceError(
+            f"The git repository {location} has no commit '{revision}': {error}. Name a branch, tag or commit as the source's `revision`."
+        ) from error

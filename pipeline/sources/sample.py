@@ -289,7 +289,7 @@ def score(
     truth_rows: Sequence[Mapping[str, Any]] | pa.Table,
     ledger_rows: Iterable[Mapping[str, Any]] | pa.Table,
     kept_ids: Collection[str],
-    ran: Collection[str] = ("unreadable", "skipped", "language", "rules", "url", "id", "text", "near"),
+    ran: Collection[str] = ("unreadable", "skipped", "language", "rules", "licence", "url", "id", "text", "near"),
     stage_of: Callable[[str, str], str] = truth_stage,
 ) -> pa.Table:
     """Precision and recall of every stage on the sample, `keep` and `lost` among them.

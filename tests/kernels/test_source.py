@@ -8,7 +8,29 @@ from hypothesis import strategies as st
 from pipeline.kernels import source
 from tests.twins import slow_source
 
-PIECES = ["'", '"', "`", "\\", "\n", " ", "a", "don't", "é", "猫", "TODO", "FIXME", "your code here", "assert", "import ", "#include", "x" * 21, "\t", "\r", "\0", "1"]
+PIECES = [
+    "'",
+    '"',
+    "`",
+    "\\",
+    "\n",
+    " ",
+    "a",
+    "don't",
+    "é",
+    "猫",
+    "TODO",
+    "FIXME",
+    "your code here",
+    "assert",
+    "import ",
+    "#include",
+    "x" * 21,
+    "\t",
+    "\r",
+    "\0",
+    "1",
+]
 
 
 def scan(texts):

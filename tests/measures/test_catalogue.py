@@ -187,7 +187,9 @@ def test_asking_for_one_column_or_for_all_gives_the_same() -> None:
     assert same(every, {name: measure(Texts(examples.ALL), [name])[name] for name in MEASURES})
 
 
-FILES = st.tuples(TEXTS, st.sampled_from([None, "a.py", "b.json", "c.html", "d.csv", "docs/e.md", "vendor/f.js"]), st.sampled_from([None, "Python", "JSON", "HTML", "CSV"]))
+FILES = st.tuples(
+    TEXTS, st.sampled_from([None, "a.py", "b.json", "c.html", "d.csv", "docs/e.md", "vendor/f.js"]), st.sampled_from([None, "Python", "JSON", "HTML", "CSV"])
+)
 
 
 @settings(max_examples=40, deadline=None)

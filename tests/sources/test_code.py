@@ -204,7 +204,7 @@ def test_a_repository_is_read_at_its_commit(tmp_path, name):
 
 
 def test_a_folder_of_repositories_and_a_revision(tmp_path):
-    first, repository = commit(tmp_path / "all" / "one.git", {"a.c": b"int a;\n"})
+    first, _ = commit(tmp_path / "all" / "one.git", {"a.c": b"int a;\n"})
     second, _ = commit(tmp_path / "all" / "one.git", {"b.c": b"int b;\n"})
     commit(tmp_path / "all" / "deep" / "two", {"c.go": b"package c\n"})
     (tmp_path / "all" / "loose.rs").write_text("fn main() {}\n")

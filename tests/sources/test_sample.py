@@ -20,8 +20,8 @@ from pipeline.sources.sample_plan import CLASSES
 from pipeline.sources.sample_texts import id_number_zh, luhn_number
 
 # Moves only with VERSION or the bundled prose; a change of anything else in it is a mistake.
-FULL = "382fcfd7569032726f01a274fb30e4cf03516fc18c358b85c183a02a6285e406"
-SMALL = "9db36d4f3aeeea1f8670f3b9bece7112312c7bc69b228cc29c8f2777b3208c83"
+FULL = "88c7d329e09df027a2c44e2acf5198f07229d72fabb3aaa77a3238db9166bbaf"
+SMALL = "a0eea40b5516510e3b07d0d1f31430812922602d89ccec965a1eeba22d93536a"
 
 
 @pytest.fixture(scope="module")
@@ -195,7 +195,7 @@ def test_copies_name_an_original_that_is_there_and_kept(full: Path) -> None:
         if row["group"] and row["other"]:
             original = by_key[row["group"]]
             assert original["url"] == row["other"]
-            assert original["expect"] == "keep"
+            assert original["expect"] in ("keep", "keep_until:licence")
 
 
 def test_personal_numbers_pass_their_checks_and_belong_to_nobody() -> None:
