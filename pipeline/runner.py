@@ -4,7 +4,7 @@ The driver holds counts and names, never documents. What is done is known by its
 """
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -351,9 +351,16 @@ class _Run:
         stats["released"] = _totals(written)
         mixture = _mixture(plan_.recipe, rounds["mix"]["decisions"], stats["released"])
         engines = {label(st): st.engines() for step in plan_.steps for st in step.stages if st.engines()}
-        for file, value in (("recipe.json", _published(plan_.recipe)), ("stats.json", stats), ("mixture.json", mixture)):
+        about: dict[str, Any] = {"recipe.json": _published(plan_.recipe), "stats.json": stats, "mixture.json": mixture}
+        code, attribution = shards.code_tables(written.values())
+        if code["languages"]:
+            about["code.json"] = {**code, "asked": _asked(rounds)}
+            store.write_bytes(f"{out}/ATTRIBUTION.md", attribution.encode())
+        for file, value in about.items():
             store.write_json(f"{out}/{file}", value)
-        files = {**written, **{file: {"sha256": tasks.digest_of(store, f"{out}/{file}")} for file in ("recipe.json", "stats.json", "mixture.json")}}
+        extra = [*about, *(["ATTRIBUTION.md"] if code["languages"] else [])]
+        counted = {file: {k: v for k, v in r.items() if k not in ("languages", "repositories")} for file, r in written.items()}
+        files = {**counted, **{file: {"sha256": tasks.digest_of(store, f"{out}/{file}")} for file in extra}}
         store.write_json(
             f"{out}/manifest.json",
             {
@@ -392,6 +399,14 @@ def _published(recipe: Recipe) -> dict[str, Any]:
             hashes = stage.hashes()
             item[stage.stage]["columns"] = {n: m if ":" in m else f"{Path(m).name} sha256:{hashes[n]}" for n, m in stage.columns.items()}
     return plain
+
+
+def _asked(rounds: Mapping[str, Any]) -> dict[str, float]:
+    """The share of the code's bytes that `downsample` asked for each language; empty where no stage does."""
+    found = rounds.get("downsample_programming_language")
+    rows = found["decisions"]["budgets"] if found else []
+    whole = sum(row["budget"] for row in rows)
+    return {row["slice"]: round(row["budget"] / whole, 6) for row in sorted(rows, key=lambda r: (-r["budget"], r["slice"]))} if whole else {}
 
 
 def _totals(written: dict[str, Any]) -> list[dict[str, Any]]:

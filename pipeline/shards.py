@@ -5,6 +5,7 @@
       validation/DOMAIN/DOMAIN-00000-of-00001.parquet  held out by cluster; never trained on
       ledger/ledger-00000-of-00001.parquet             one row per document that left, and why; never its text
       recipe.json  stats.json  mixture.json            the resolved recipe; the funnel; shares, epochs, shortage
+      code.json  ATTRIBUTION.md                        of source code: languages and licences; every repository with its licence, where there is code
       manifest.json                                    sha256, rows, tokens and a content hash of every file; written last
 
 The shuffle: a document's place is the hash of (seed, id). Buckets are ranges of that hash and each fits in memory; a shard is consecutive
@@ -39,6 +40,10 @@ RELEASE = pa.schema(
         pa.field("domain", pa.string(), nullable=False),
         pa.field("subdomain", pa.string()),
         pa.field("programming_language", pa.string()),
+        pa.field("repository", pa.string()),
+        pa.field("path", pa.string()),
+        pa.field("licence_file", pa.string()),
+        pa.field("licence_confidence", pa.float64()),
         pa.field("language", pa.string()),
         pa.field("language_score", pa.float64()),
         pa.field("script", pa.string()),
@@ -115,7 +120,8 @@ def bucket_of(rows: pa.Table, slices: Sequence[Slice]) -> np.ndarray:
 def write_shard(store: Store, name: str, buckets: Iterable[pa.Table], row_group_size: int, schema: pa.Schema = RELEASE) -> dict[str, Any]:
     """Write one shard from its buckets in order, sorted by hash, in row groups cut where the text reaches `row_group_size`."""
     content = hashlib.sha256()
-    counts = {"rows": 0, "tokens": 0, "tokens_with_repeats": 0, "text_bytes": 0}
+    counts: dict[str, Any] = {"rows": 0, "tokens": 0, "tokens_with_repeats": 0, "text_bytes": 0}
+    code = _Code()
     dictionaries = [*_DICTIONARIES, *(field.name for field in schema if field.name not in RELEASE.names and pa.types.is_string(field.type))]
     with store.create(name) as handle, pq.ParquetWriter(handle, schema, use_dictionary=dictionaries, **_PARQUET) as writer:
         for group in _row_groups(buckets, row_group_size, schema):
@@ -129,8 +135,71 @@ def write_shard(store: Store, name: str, buckets: Iterable[pa.Table], row_group_
             counts["tokens"] += int(tokens.sum())
             counts["tokens_with_repeats"] += int((tokens * repeats).sum())
             counts["text_bytes"] += int(lengths.sum())
+            code.count(group, lengths, tokens * repeats)
             writer.write_table(group, row_group_size=max(1, group.num_rows))
-    return {**counts, "content": content.hexdigest()}
+    return {**counts, "content": content.hexdigest(), **code.found()}
+
+
+class _Code:
+    """What a shard holds of source code: by language and licence, and by repository."""
+
+    def __init__(self) -> None:
+        self.languages: dict[tuple[str, str], list[int]] = {}
+        self.repositories: dict[tuple[str, str, str], int] = {}
+
+    def count(self, rows: pa.Table, lengths: np.ndarray, tokens: np.ndarray) -> None:
+        """Add the rows that come from a repository."""
+        names = ("repository", "path", "url", "programming_language", "licence", "licence_file")
+        columns = [rows.column(name).to_pylist() for name in names]
+        for i, (repository, path, url, language, licence, file) in enumerate(zip(*columns, strict=True)):
+            if repository is None:
+                continue
+            held = self.languages.setdefault((language or "unknown", licence or "unknown"), [0, 0, 0])
+            for k, n in enumerate((1, int(lengths[i]), int(tokens[i]))):
+                held[k] += n
+            at = (url or repository).removesuffix(f":{path}").removesuffix("@")  # with the commit, where one is known
+            self.repositories[at, licence or "unknown", file or ""] = self.repositories.get((at, licence or "unknown", file or ""), 0) + 1
+
+    def found(self) -> dict[str, Any]:
+        """JSON values, sorted; nothing where there is no code."""
+        if not self.languages:
+            return {}
+        return {
+            "languages": [[*key, *value] for key, value in sorted(self.languages.items())],
+            "repositories": [[*key, value] for key, value in sorted(self.repositories.items())],
+        }
+
+
+def code_tables(counts: Iterable[Mapping[str, Any]]) -> tuple[dict[str, Any], str]:
+    """`code.json` and `ATTRIBUTION.md` of the shards' counts: languages and licences by files, bytes and tokens with repeats; repositories by licence."""
+    pairs: dict[tuple[str, str], list[int]] = {}
+    repositories: dict[tuple[str, str, str], int] = {}
+    for shard in counts:
+        for language, licence, *numbers in shard.get("languages", ()):
+            pairs[language, licence] = [a + b for a, b in zip(pairs.get((language, licence), [0, 0, 0]), numbers, strict=True)]
+        for at, licence, file, documents in shard.get("repositories", ()):
+            repositories[licence, at, file] = repositories.get((licence, at, file), 0) + documents
+    about: dict[str, Any] = {}
+    for name, k in (("languages", 0), ("licences", 1)):
+        totals: dict[str, list[int]] = {}
+        for key, numbers in pairs.items():
+            totals[key[k]] = [a + b for a, b in zip(totals.get(key[k], [0, 0, 0]), numbers, strict=True)]
+        whole = sum(n[1] for n in totals.values())
+        about[name] = {
+            key: {"documents": n[0], "text_bytes": n[1], "tokens_with_repeats": n[2], "share_of_bytes": round(n[1] / whole, 6) if whole else 0.0}
+            for key, n in sorted(totals.items(), key=lambda item: (-item[1][1], item[0]))
+        }
+    lines = [
+        "# Attribution",
+        "",
+        "The repositories whose files are in this release, by licence as it was found: name@commit, the file that says so, files.",
+        "",
+    ]
+    for licence in sorted({licence for licence, _, _ in repositories}):
+        lines += [f"## {licence}", ""]
+        lines += [f"- {at}{f' ({file})' if file else ''}: {documents}" for (of, at, file), documents in sorted(repositories.items()) if of == licence]
+        lines.append("")
+    return about, "\n".join(lines)
 
 
 _DICTIONARIES = ("source", "licence", "domain", "subdomain", "programming_language", "language", "script", "date")
@@ -190,6 +259,11 @@ class Release:
     def stats(self) -> dict[str, Any]:
         """The funnel: documents and bytes read, dropped by stage, domain and reason, and kept."""
         return dict(self.store.read_json("stats.json"))
+
+    @cached_property
+    def code(self) -> dict[str, Any]:
+        """Languages and licences of the source code, and what `downsample` asked for; empty where there is none."""
+        return dict(self.store.read_json("code.json")) if "code.json" in self.manifest["files"] else {}
 
     @cached_property
     def mixture(self) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """The tables at the end of a run: the funnel, the shares against the plan, and why documents left. From a release's files alone."""
 
 from collections import Counter
+from typing import Any
 
 from rich.console import Group
 from rich.table import Table
@@ -10,7 +11,7 @@ from pipeline.shards import Release
 
 def summary(release: Release) -> Group:
     """Everything that the end of a run shows."""
-    return Group(funnel(release), reasons(release), shares(release))
+    return Group(funnel(release), reasons(release), shares(release), *code(release))
 
 
 def funnel(release: Release) -> Table:
@@ -76,3 +77,28 @@ def shares(release: Release) -> Table:
     if mixture["shortage"]:
         table.caption = mixture["shortage"]
     return table
+
+
+def code(release: Release, most: int = 25) -> list[Table]:
+    """Of source code, languages and licences by bytes; the language's share beside the one that `downsample` asked for."""
+    found = release.code
+    if not found:
+        return []
+    languages = Table(title="Code: languages", title_justify="left")
+    for name in ("language", "files", "bytes", "share", "asked"):
+        languages.add_column(name, justify="left" if name == "language" else "right")
+    for name, n in _largest(found["languages"])[:most]:
+        asked = found["asked"].get(name)
+        languages.add_row(name, f"{n['documents']:,}", f"{n['text_bytes']:,}", f"{n['share_of_bytes']:.2%}", f"{asked:.2%}" if asked is not None else "")
+    if len(found["languages"]) > most:
+        languages.caption = f"and {len(found['languages']) - most} more in code.json"
+    licences = Table(title="Code: licences", title_justify="left")
+    for name in ("licence", "files", "bytes", "share"):
+        licences.add_column(name, justify="left" if name == "licence" else "right")
+    for name, n in _largest(found["licences"])[:most]:
+        licences.add_row(name, f"{n['documents']:,}", f"{n['text_bytes']:,}", f"{n['share_of_bytes']:.2%}")
+    return [languages, licences]
+
+
+def _largest(counts: dict[str, Any]) -> list[tuple[str, Any]]:
+    return sorted(counts.items(), key=lambda item: (-item[1]["text_bytes"], item[0]))

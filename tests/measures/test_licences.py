@@ -1,0 +1,114 @@
+"""Licences: texts, headers, manifests, expressions, and which one of a tree covers a file."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.measures.licences import ALLOWED, Tree, is_allowed, names_licence, names_manifest, normal, of_header, of_manifest, of_text, without_copyright
+from tests.sources.test_code import MIT
+
+BSD = """Copyright (c) 2019, Nobody
+All rights reserved.
+
+Redistribution and use in source and binary forms, with or without modification, are permitted provided that the following conditions are met:
+
+1. Redistributions of source code must retain the above copyright notice, this list of conditions and the following disclaimer.
+
+2. Redistributions in binary form must reproduce the above copyright notice, this list of conditions and the following disclaimer in the documentation
+   and/or other materials provided with the distribution.
+
+THIS SOFTWARE IS PROVIDED BY THE COPYRIGHT HOLDERS AND CONTRIBUTORS "AS IS" AND ANY EXPRESS OR IMPLIED WARRANTIES, INCLUDING, BUT NOT LIMITED TO, THE IMPLIED
+WARRANTIES OF MERCHANTABILITY AND FITNESS FOR A PARTICULAR PURPOSE ARE DISCLAIMED. IN NO EVENT SHALL THE COPYRIGHT HOLDER OR CONTRIBUTORS BE LIABLE FOR ANY DIRECT,
+INDIRECT, INCIDENTAL, SPECIAL, EXEMPLARY, OR CONSEQUENTIAL DAMAGES (INCLUDING, BUT NOT LIMITED TO, PROCUREMENT OF SUBSTITUTE GOODS OR SERVICES; LOSS OF USE, DATA, OR
+PROFITS; OR BUSINESS INTERRUPTION) HOWEVER CAUSED AND ON ANY THEORY OF LIABILITY, WHETHER IN CONTRACT, STRICT LIABILITY, OR TORT (INCLUDING NEGLIGENCE OR OTHERWISE)
+ARISING IN ANY WAY OUT OF THE USE OF THIS SOFTWARE, EVEN IF ADVISED OF THE POSSIBILITY OF SUCH DAMAGE.
+"""
+
+
+def test_texts_are_told_apart_and_nothing_is_made_up() -> None:
+    assert of_text(MIT) == pytest.approx(("MIT", 1.0), abs=0.05) or of_text(MIT)[0] == "MIT"  # type: ignore[index]
+    assert of_text(BSD)[0] == "BSD-2-Clause"  # type: ignore[index]
+    assert of_text("MIT License") == ("MIT", 0.5)
+    assert of_text("SPDX-License-Identifier: GPL-3.0-or-later\nsee COPYING") == ("GPL-3.0-or-later", 1.0)
+    assert of_text("All rights reserved. You may look at this and nothing else.") is None
+    assert of_text("") is None
+    both = of_text(MIT + "\n\n----\n\n" + BSD * 2)
+    assert both is None or "MIT" in both[0]
+
+
+def test_one_text_for_all_holders() -> None:
+    assert without_copyright(MIT) == without_copyright(MIT.replace("2021 Somebody", "1999-2003 Another <a@b.c>"))
+    assert "COPYRIGHT HOLDER" in without_copyright(BSD)
+
+
+@pytest.mark.parametrize(
+    ("said", "expression"),
+    [
+        ("mit", "MIT"), ("MIT", "MIT"), ("Apache 2.0", "Apache-2.0"), ("MIT/Apache-2.0", "MIT OR Apache-2.0"), ("MIT or Apache-2.0", "MIT OR Apache-2.0"),
+        ("Apache License, Version 2.0", "Apache-2.0"), ("(MIT OR GPL-2.0)", "(MIT OR GPL-2.0-only)"), ("GPL-2.0+", "GPL-2.0-or-later"), ("BSD", "BSD-3-Clause"),
+        ("GPL-2.0-only WITH Linux-syscall-note", "GPL-2.0-only WITH Linux-syscall-note"), ("UNLICENSED", "LicenseRef-proprietary"), ("Nobody's licence", "Nobody's licence"),
+    ],
+)  # fmt: skip
+def test_spoken_names_become_spdx(said: str, expression: str) -> None:
+    assert normal(said) == expression
+    assert normal(expression) == expression
+
+
+@pytest.mark.parametrize(
+    ("expression", "allowed"),
+    [
+        ("MIT", True), ("GPL-3.0-only", False), ("MIT OR GPL-3.0-only", True), ("GPL-3.0-only OR MIT", True), ("MIT AND GPL-3.0-only", False), ("MIT AND ISC", True),
+        ("(MIT OR GPL-2.0-only) AND ISC", True), ("MIT OR (GPL-2.0-only AND ISC)", True), ("(GPL-2.0-only AND MIT) OR LGPL-2.1-only", False), ("Apache-2.0 WITH LLVM-exception", True),
+        ("", False), ("(", False), ("MIT OR", False), ("MIT)", False), ("AND", False), ("Zlib+", True), ("MIT WITH", True),
+    ],
+)  # fmt: skip
+def test_expressions(expression: str, allowed: bool) -> None:
+    assert is_allowed(expression, ALLOWED) is allowed
+
+
+@given(st.text(max_size=40))
+def test_any_expression_is_an_answer_and_any_manifest_too(text: str) -> None:
+    assert is_allowed(normal(text), ALLOWED) in (True, False)
+    for name in ("package.json", "Cargo.toml", "pom.xml", "x.gemspec"):
+        of_manifest(name, text)
+    of_header(text)
+
+
+def test_headers_and_manifests() -> None:
+    assert of_header("// SPDX-License-Identifier: Apache-2.0 */\n") == "Apache-2.0"
+    assert of_header("x" * 5000 + "SPDX-License-Identifier: MIT") is None
+    assert of_manifest("a/package.json", '{"license": {"type": "BSD-2-Clause"}}') == "BSD-2-Clause"
+    assert of_manifest("package.json", '{"licenses": 3}') is None
+    assert of_manifest("Cargo.toml", '[package]\nname = "x"\nlicense = "MIT OR Apache-2.0"\n') == "MIT OR Apache-2.0"
+    assert of_manifest("pyproject.toml", '[project]\nlicense = {file = "LICENSE"}\n') is None
+    assert of_manifest("setup.cfg", "[metadata]\nlicense = BSD 3-Clause\n") == "BSD-3-Clause"
+    assert of_manifest("METADATA", "Classifier: License :: OSI Approved :: MIT License\n") == "MIT"
+    assert of_manifest("pom.xml", "<license>\n <name>The Apache License, Version 2.0</name>") == "Apache-2.0"
+    assert of_manifest("x.gemspec", "  spec.license = 'MIT'\n") == "MIT"
+
+
+def test_names() -> None:
+    assert all(map(names_licence, ("LICENSE", "a/LICENCE.txt", "COPYING.LESSER", "MIT-LICENSE", "LICENSE-APACHE", "UNLICENSE", "LICENSES/MIT.txt")))
+    assert not any(map(names_licence, ("license.py", "src/License.java", "licenses.json", "a.c")))
+    assert names_manifest("a/b/Cargo.toml") and not names_manifest("Cargo.lock")
+
+
+def test_the_nearest_folder_upward_and_choices() -> None:
+    tree = Tree()
+    tree.add("LICENSE", MIT)
+    tree.add("third/COPYING", "GNU GENERAL PUBLIC LICENSE\n Version 3, 29 June 2007\n")
+    tree.add("rust/LICENSE-MIT", MIT)
+    tree.add("rust/LICENSE-APACHE", "Apache License\nVersion 2.0, January 2004\n")
+    tree.add("two/LICENSE", MIT)
+    tree.add("two/COPYING", "GNU GENERAL PUBLIC LICENSE\n Version 2, June 1991\n")
+    tree.add("js/package.json", '{"license": "ISC"}')
+    tree.add("src/main.c", "not a licence")
+
+    def of(path: str) -> str | None:
+        found = tree.of(path)
+        return found and found.spdx
+
+    assert of("a/b/c.py") == "MIT" and of("third/x/y.c") == "GPL-3.0-only"
+    assert of("rust/src/lib.rs") == "Apache-2.0 OR MIT", "their names make them a choice"
+    assert of("two/a.c") == "GPL-2.0-only AND MIT", "all that is known holds"
+    assert of("js/lib/a.js") == "ISC" and Tree().of("a.c") is None
