@@ -83,7 +83,10 @@ def plan(
     if probe is not None:
         from pipeline.inspect.probe import probe as run_probe
 
-        console.print(run_probe(planned, probe, cpus=cpus or os.cpu_count() or 1).table())
+        found = run_probe(planned, probe, cpus=cpus or os.cpu_count() or 1)
+        console.print(found.table())
+        if (languages := found.languages()) is not None:
+            console.print(languages)
 
 
 @app.command()

@@ -17,7 +17,15 @@ def test_licences_by_expression_and_confidence() -> None:
             "licence_confidence": pa.array([1.0, 0.9, 1.0, None, 0.4, 1.0, None], pa.float64()),
         }
     )
-    assert stage.broken(table) == [None, None, "licence GPL-2.0-only", "no licence known", "no licence known", "licence MIT AND GPL-2.0-only", "licence CC-BY-4.0"]
+    assert stage.broken(table) == [
+        None,
+        None,
+        "licence GPL-2.0-only",
+        "no licence known",
+        "no licence known",
+        "licence MIT AND GPL-2.0-only",
+        "licence CC-BY-4.0",
+    ]
     assert Licences.model_validate({"allow": "MIT", "unknown": "keep"}).broken(table)[3:5] == [None, None]
 
 
@@ -37,7 +45,9 @@ def test_opt_outs_name_repositories_and_owners(tmp_path: Path) -> None:
 
 
 def test_exceptions_to_a_stage() -> None:
-    stage = Filter.model_validate({"name": "lines", "for": {"domain": "code"}, "unless": {"programming_language": ["HTML", "JSON"]}, "bounds": {"max_line_length": {"max": 10}}})
+    stage = Filter.model_validate(
+        {"name": "lines", "for": {"domain": "code"}, "unless": {"programming_language": ["HTML", "JSON"]}, "bounds": {"max_line_length": {"max": 10}}}
+    )
     table = pa.table({"domain": ["code", "code", "en", "code"], "programming_language": ["C", "HTML", None, None]})
     assert stage.mask(table).tolist() == [True, False, False, True]
     assert set(stage.reads()) == {"domain", "programming_language", "max_line_length"}

@@ -210,6 +210,32 @@ def test_downsample_caps_a_language_and_says_why() -> None:
     assert 0.045 < size["JSON"] / sum(size.values()) <= 0.05
 
 
+def test_the_language_table_is_the_one_asked_for_within_a_tenth_of_a_point() -> None:
+    rng = np.random.default_rng(3)
+    names = ["Python", "C", "JavaScript", "Go", "JSON", "HTML", "Rare"]
+    n = 40_000
+    languages = [str(x) for x in rng.choice(names, n, p=[0.45, 0.2, 0.15, 0.1, 0.06, 0.035, 0.005])]
+    sizes = np.minimum(rng.pareto(1.5, n) * 300 + 20, 20_000).astype(int)
+    table = pa.table(
+        {
+            "id": [f"d{i}" for i in range(n)],
+            "programming_language": languages,
+            "domain": ["code"] * n,
+            "text": ["x" * int(size) for size in sizes],
+            "unit": pa.array([0] * n, pa.uint32()),
+            "row": pa.array(range(n), pa.uint32()),
+        }
+    )
+    stage = downsample(by="programming_language", temperature=0.7, floor=0.001, weight={"JSON": 0.2}, cap={"HTML": 0.02, "*": 0.25})
+    gone = set(carry_out(downsample_round(stage), [table], Context(stage, 5))[0].column("row").to_pylist())
+    there = {name: int(sizes[[i for i, x in enumerate(languages) if x == name]].sum()) for name in names}
+    asked = shares_to_budgets(there, shares_of(there, stage))
+    kept = {name: int(sizes[[i for i, x in enumerate(languages) if x == name and i not in gone]].sum()) for name in names}
+    for name in names:
+        assert kept[name] / sum(kept.values()) == pytest.approx(asked[name] / sum(asked.values()), abs=0.001), name
+    assert asked["Python"] / sum(asked.values()) == pytest.approx(0.25, abs=0.002) and kept["HTML"] / sum(kept.values()) <= 0.0205
+
+
 def test_caps_survive_the_mix() -> None:
     """Downsample and mix draw apart: were the draw the same, the mix would take first what the cap had kept."""
     rng = np.random.default_rng(2)

@@ -12,16 +12,18 @@ from math import sqrt
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import xxhash
 from rich.table import Table
 
 from pipeline import tasks
 from pipeline.filter import judge
 from pipeline.measures import measure
+from pipeline.mix import budgets_of
 from pipeline.planning import Plan
 from pipeline.rounds import chance
 from pipeline.sources import Unit, read
-from pipeline.stages import Filter, Language
+from pipeline.stages import Choice, Downsample, Filter, Language
 from pipeline.texts import Texts
 
 _SEED = 0x9B0BE
@@ -45,6 +47,23 @@ class Probe:
     cpus: int
     disk_bytes: float
     peak_bytes: int
+    code_bytes: dict[str, int] = field(default_factory=dict)  # by language, before duplicates go
+    downsample: Downsample | None = None
+
+    def languages(self) -> Table | None:
+        """Of source code, what there is of each language and what `downsample` will make of it; None where nothing chooses languages."""
+        if self.downsample is None or not self.code_bytes:
+            return None
+        whole, wanted = sum(self.code_bytes.values()), budgets_of(self.code_bytes, self.downsample)
+        total = sum(wanted.values())
+        table = Table(title="Code: languages expected, before duplicates go", title_justify="left")
+        for name in ("language", "there", "share", "kept", "share of what is kept"):
+            table.add_column(name, justify="left" if name == "language" else "right")
+        for name, size in sorted(self.code_bytes.items(), key=lambda item: (-item[1], item[0])):
+            table.add_row(
+                name, f"{size / 1e6:,.2f} MB", f"{size / max(1, whole):.2%}", f"{wanted[name] / 1e6:,.2f} MB", f"{wanted[name] / total:.2%}" if total else ""
+            )
+        return table
 
     def table(self) -> Table:
         table = Table(
@@ -77,7 +96,9 @@ def probe(plan: Plan, share: float, cpus: int = 1) -> Probe:
     per_unit = [_work(plan, unit, inner, step, measures) for unit in units]
     scale = len(plan.units) / len(units)
     kept: Counter[str] = Counter()
+    code: Counter[str] = Counter()
     for found in per_unit:
+        code.update(found.code)
         for domain, n in found.kept.items():
             kept[domain] += n
     seconds = [f.reading + f.working / inner for f in per_unit]
@@ -107,6 +128,8 @@ def probe(plan: Plan, share: float, cpus: int = 1) -> Probe:
         cpus,
         text * 1.5,
         resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        {name: round(size / inner * scale) for name, size in sorted(code.items())},
+        _by_language(plan),
     )
 
 
@@ -118,6 +141,12 @@ class _Found:
     probed: int = 0
     text_bytes: int = 0
     kept: Counter[str] = field(default_factory=Counter)
+    code: Counter[str] = field(default_factory=Counter)
+
+
+def _by_language(plan: Plan) -> Downsample | None:
+    """The stage that chooses languages of code, where there is one."""
+    return next((s for s in plan.recipe.stages if isinstance(s, Downsample) and s.by == "programming_language"), None)
 
 
 def _chosen(plan: Plan, share: float) -> list[Unit]:
@@ -155,6 +184,15 @@ def _judge(plan: Plan, table: pa.Table, language: tasks.LanguageStep | None, mea
     for stage in plan.recipe.stages:
         if isinstance(stage, Filter) and all(c in columns for c in stage.bounds):
             alive &= judge(columns, stage.bound_list(), rows=alive & stage.mask(table), missing=stage.missing or "keep").bound < 0
+        elif isinstance(stage, Choice):
+            asked = np.flatnonzero(alive & stage.mask(table))
+            alive[[row for row, reason in zip(asked, stage.broken(table.take(pa.array(asked))), strict=True) if reason is not None]] = False
+    if (down := _by_language(plan)) is not None:
+        chosen = alive & down.mask(table)
+        sizes = pc.binary_length(table.column("text")).to_numpy()
+        for name, keep, size in zip(table.column("programming_language").to_pylist(), chosen.tolist(), sizes.tolist(), strict=True):
+            if keep:
+                found.code[name or "none"] += size
     for domain, keep in zip(table.column("domain").to_pylist(), alive.tolist(), strict=True):
         if keep:
             found.kept[domain or "other"] += 1

@@ -37,7 +37,9 @@ def test_languages(path: str, text: str, language: str | None) -> None:
 
 
 @settings(max_examples=30, deadline=None)
-@given(st.lists(st.tuples(st.sampled_from(["a.h", "a.py", "b.m", "c.ts", "d.sql", "x.cfg", "y.unknown", "e.json"]), st.text(max_size=80)), max_size=6), st.data())
+@given(
+    st.lists(st.tuples(st.sampled_from(["a.h", "a.py", "b.m", "c.ts", "d.sql", "x.cfg", "y.unknown", "e.json"]), st.text(max_size=80)), max_size=6), st.data()
+)
 def test_a_file_is_judged_alone(files: list[tuple[str, str]], data: st.DataObject) -> None:
     paths, texts = [p for p, _ in files], [t for _, t in files]
     cut = data.draw(st.integers(0, len(files)))
