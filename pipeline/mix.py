@@ -316,14 +316,14 @@ def caps_to_budgets(available: Mapping[str, int], cap: Mapping[str, float]) -> d
 SIGNIFICANT = 0.01  # of a slice's bytes: values with less do not hold the others back
 
 
-def shares_of(available: Mapping[str, int], stage: Any) -> dict[str, float]:
+def shares_of(available: Mapping[str, int], stage: Any, limits: Mapping[str, float] | None = None) -> dict[str, float]:
     """The share of the bytes that each value is to have: temperature and weights, then floors, then caps, what they take or leave shared by the
-    others in proportion. They sum to 1, or to less where caps leave no room for more."""
+    others in proportion. They sum to 1, or to less where caps leave no room for more. `limits` are further caps."""
     names = sorted(name for name, size in available.items() if size > 0)
     mass = {n: available[n] ** stage.temperature * stage.weight.get(n, stage.weight.get("*", 1.0)) for n in names}
     names = [n for n in names if mass[n] > 0]
-    low = {n: min(stage.floor, 1 / len(names)) for n in names}
-    high = {n: stage.cap.get(n, stage.cap.get("*", 1.0)) for n in names}
+    high = {n: min(stage.cap.get(n, stage.cap.get("*", 1.0)), (limits or {}).get(n, 1.0)) for n in names}
+    low = {n: min(stage.floor, 1 / len(names), high[n]) for n in names}
     fixed: dict[str, float] = {}
     while True:
         free = [n for n in names if n not in fixed]
@@ -351,7 +351,17 @@ def budgets_of(available: Mapping[str, int], stage: Any) -> dict[str, float]:
     """Bytes of every value of the column that `downsample` keeps."""
     if stage.temperature == 1 and not stage.weight and not stage.floor:
         return caps_to_budgets(available, stage.cap)
-    return shares_to_budgets(available, shares_of(available, stage))
+    limits: dict[str, float] = {}
+    for _ in range(100):
+        shares = shares_of(available, stage, limits)
+        found = shares_to_budgets(available, shares)
+        whole = math.fsum(found.values())
+        # A value that has too little leaves room that would lift the others over their caps: what it has is its cap, and the rest is shared again.
+        short = {n: found[n] / whole for n in shares if whole and available[n] <= found[n] < shares[n] * whole / math.fsum(shares.values()) * (1 - 1e-9)}
+        if all(abs(limits.get(n, 2.0) - share) < 1e-12 for n, share in short.items()):
+            break
+        limits |= short
+    return found
 
 
 def _slice(documents: pa.Table, context: Context) -> tuple[pa.Table, pa.ChunkedArray, np.ndarray]:
