@@ -135,7 +135,7 @@ class Recipe(Settings):
 
 def _find(path: str | Path) -> tuple[str, str]:
     file = Path(path)
-    if not file.suffix and not file.exists() and len(file.parts) == 1:  # a bare name: one that ships
+    if not file.suffix and not file.is_file() and len(file.parts) == 1:  # a bare name: one that ships
         shipped = importlib.resources.files("recipes")
         try:
             return f"{file}.yaml", shipped.joinpath(f"{file}.yaml").read_text(encoding="utf-8")

@@ -150,7 +150,7 @@ def test_a_recipe_that_is_no_utf8_is_refused(tmp_path: Path) -> None:
 def test_a_bare_name_finds_what_ships_from_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert Recipe.load("skypile") == Recipe.load(FLAGSHIP)
-    with pytest.raises(RecipeError, match=r"no recipe 'skypiel' \(did you mean 'skypile'\?\)\. Recipes that ship: skypile"):
+    with pytest.raises(RecipeError, match=r"no recipe 'skypiel' \(did you mean 'skypile'\?\)\. Recipes that ship: code, skypile"):
         Recipe.load("skypiel")
 
 
@@ -307,3 +307,9 @@ def test_a_score_before_its_stage_is_called_so(choice: str, tmp_path: Path) -> N
         RecipeError, match=r"21: stages\[5\]\.filter\.bounds\.harm_score: 'harm_score' is a column that the stage `score` adds, and none stands before"
     ):
         load(tmp_path, SCORED.replace(TWICE, early).replace("CHOICE", choice))
+
+
+def test_a_folder_called_as_a_recipe_that_ships_does_not_hide_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "code").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert Recipe.load("code").name == "code"
