@@ -313,7 +313,20 @@ def caps_to_budgets(available: Mapping[str, int], cap: Mapping[str, float]) -> d
         capped |= over
 
 
-SIGNIFICANT = 0.01  # of a slice's bytes: values with less do not hold the others back
+SIGNIFICANT = 0.01  # of the share asked for: values with less do not hold the others back
+_WORTH = 0.01  # of the bytes: a cap for every value that would leave less is not kept to
+
+
+def limits_of(available: Mapping[str, int], cap: Mapping[str, float]) -> dict[str, float]:
+    """The cap of every value that is there. `'*'` is set aside where it cannot be kept to: fewer values than it needs, or the smallest of them
+    so small that under 1 % of the bytes would be left (four repositories and one of ten bytes, and no one more than a fifth). Caps by name stay."""
+    limit = {name: cap.get(name, cap.get("*", 1.0)) for name in available}
+    if "*" not in cap or cap["*"] >= 1:
+        return limit
+    open_ = sum(size for name, size in available.items() if name not in cap)
+    kept = sum(size for name, size in caps_to_budgets(available, cap).items() if name not in cap)
+    enough = math.fsum(limit.values()) >= 1 - 1e-9
+    return limit if enough and kept >= _WORTH * open_ else {name: cap.get(name, 1.0) for name in available}
 
 
 def shares_of(available: Mapping[str, int], stage: Any, limits: Mapping[str, float] | None = None) -> dict[str, float]:
@@ -322,7 +335,8 @@ def shares_of(available: Mapping[str, int], stage: Any, limits: Mapping[str, flo
     names = sorted(name for name, size in available.items() if size > 0)
     mass = {n: available[n] ** stage.temperature * stage.weight.get(n, stage.weight.get("*", 1.0)) for n in names}
     names = [n for n in names if mass[n] > 0]
-    high = {n: min(stage.cap.get(n, stage.cap.get("*", 1.0)), (limits or {}).get(n, 1.0)) for n in names}
+    caps = limits_of({n: available[n] for n in names}, stage.cap)
+    high = {n: min(caps[n], (limits or {}).get(n, 1.0)) for n in names}
     low = {n: min(stage.floor, 1 / len(names), high[n]) for n in names}
     fixed: dict[str, float] = {}
     while True:
@@ -340,17 +354,18 @@ def shares_of(available: Mapping[str, int], stage: Any, limits: Mapping[str, flo
 
 
 def shares_to_budgets(available: Mapping[str, int], shares: Mapping[str, float]) -> dict[str, float]:
-    """Bytes that each value may keep: its share of the largest total at which every significant value has enough; the rare give what they have."""
-    everything = sum(available.values())
-    held = [available[n] / share for n, share in sorted(shares.items()) if share > 0 and available[n] >= SIGNIFICANT * everything]
-    total = min(held, default=float(everything))
+    """Bytes that each value may keep: its share of the largest total at which every value that is to have a significant share has enough; the rare
+    give what they have."""
+    asked = math.fsum(shares.values())
+    held = [available[n] / share for n, share in sorted(shares.items()) if share >= SIGNIFICANT * asked > 0]
+    total = min(held, default=float(sum(available.values())))
     return {name: min(float(size), shares.get(name, 0.0) * total) for name, size in available.items()}
 
 
 def budgets_of(available: Mapping[str, int], stage: Any) -> dict[str, float]:
     """Bytes of every value of the column that `downsample` keeps."""
     if stage.temperature == 1 and not stage.weight and not stage.floor:
-        return caps_to_budgets(available, stage.cap)
+        return caps_to_budgets(available, limits_of(available, stage.cap))
     limits: dict[str, float] = {}
     for _ in range(100):
         shares = shares_of(available, stage, limits)
@@ -361,7 +376,16 @@ def budgets_of(available: Mapping[str, int], stage: Any) -> dict[str, float]:
         if all(abs(limits.get(n, 2.0) - share) < 1e-12 for n, share in short.items()):
             break
         limits |= short
-    return found
+    # What the rounds above left over a cap goes.
+    return _within(found, limits_of(available, stage.cap))
+
+
+def _within(found: Mapping[str, float], limit: Mapping[str, float]) -> dict[str, float]:
+    """Budgets with none over its cap of what remains, where caps leave room for that."""
+    if math.fsum(limit[n] for n, size in found.items() if size > 0) < 1:
+        return dict(found)
+    whole = {n: round(size) for n, size in found.items()}
+    return {n: min(found[n], size) for n, size in caps_to_budgets(whole, limit).items()}
 
 
 def _slice(documents: pa.Table, context: Context) -> tuple[pa.Table, pa.ChunkedArray, np.ndarray]:

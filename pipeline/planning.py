@@ -19,10 +19,11 @@ from pipeline.filter import SIDES, reason
 from pipeline.measures import MEASURES
 from pipeline.recipe import Recipe
 from pipeline.sources import InputFile, Source, Unit, content_hash, list_units, reader_version
+from pipeline.sources.units import is_repository
 from pipeline.stages import Deduplicate, Downsample, Filter, For, Language, Score, Stage, label
 from pipeline.store import Store, fingerprint, full_disk_told, open_model
 
-FORMAT = 2
+FORMAT = 2  # of artefacts and releases; raised when their layout changes
 
 Kind = Literal["text", "columns", "language", "filter", "score", "tokens", "round", "mix", "release"]
 
@@ -314,7 +315,7 @@ def _text_step(recipe: Recipe, units: list[Unit], sources: Mapping[str, Source],
     prints = []
     for unit, skipped in zip(units, quarantine, strict=True):
         source = sources[unit.source]
-        mine = [s.identity() for s in stages if s.where is None or unit.source in (s.where.source or (unit.source,))]
+        mine = [s.identity() for s in stages if s.reaches(unit.source)]
         prints.append(
             fingerprint(
                 {
@@ -332,7 +333,7 @@ def _text_step(recipe: Recipe, units: list[Unit], sources: Mapping[str, Source],
 
 def _folders(source: Source, unit: Unit) -> list[str]:
     """Names of folders that enter ids: of code trees, where they stand for the repository."""
-    return sorted({f.folder for f in unit.files}) if source.reader == "code" else []
+    return sorted({f.folder for f in unit.files if not is_repository(f)}) if source.reader == "code" else []
 
 
 def _declared(source: Source) -> dict[str, Any]:

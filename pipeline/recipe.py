@@ -381,7 +381,7 @@ def _check_whole(recipe: Recipe, fault: Any) -> None:
             else:
                 texts.add(field.name)
     for name, source in recipe.sources.items():
-        if source.reader == "warc" and not any(s.stage == "extract" and (s.where is None or name in (s.where.source or (name,))) for s in recipe.stages):
+        if source.reader == "warc" and not any(s.stage == "extract" and s.reaches(name) for s in recipe.stages):
             raise fault(
                 ("sources", name),
                 "its records are HTML, and no `extract` stage applies to it; add `- extract: {for: {source: " + name + "}}` as the first stage",
@@ -389,7 +389,7 @@ def _check_whole(recipe: Recipe, fault: Any) -> None:
         if source.domain is None and "domain" not in source.columns and not any(isinstance(s, Language) for s in recipe.stages):
             raise fault(("sources", name), "its domain is not known: declare `domain:`, map a column to it, or add a `language` stage")
     rounds = [(i, s) for i, s in enumerate(recipe.stages) if s.scope == "round"]
-    if not rounds or not (isinstance(rounds[0][1], Deduplicate) and rounds[0][1].by == "id" and rounds[0][1].where is None):
+    if not rounds or not (isinstance(rounds[0][1], Deduplicate) and rounds[0][1].by == "id" and rounds[0][1].where is None and rounds[0][1].unless is None):
         where = ("stages", rounds[0][0]) if rounds else ("stages",)
         raise fault(
             where, "rows of a release are unique, so `- deduplicate: {by: id}`, for all documents, must be the first of the stages that compare documents"

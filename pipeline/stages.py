@@ -89,6 +89,12 @@ class Stage(Settings):
         """The settings as plain values, without exceptions where there are none."""
         return self.model_dump(mode="json", by_alias=True, exclude={"unless"} if self.unless is None else None)
 
+    def reaches(self, source: str) -> bool:
+        """Whether the stage is meant for a source at all, as far as its name says it."""
+        wanted = self.where is None or source in (self.where.source or (source,))
+        spared = self.unless is not None and self.unless.columns() == ("source",) and source in (self.unless.source or ())
+        return wanted and not spared
+
     def mask(self, table: pa.Table | pa.RecordBatch) -> np.ndarray:
         """Which rows the stage is meant for. (rows,) bool"""
         mask = np.ones(table.num_rows, bool) if self.where is None else self.where.mask(table)
@@ -164,7 +170,7 @@ class Scrub(Stage):
     def engines(self) -> dict[str, str]:
         from pipeline.rewrite import secrets
 
-        return {"secrets": str(secrets.VERSION)}
+        return {**secrets.ENGINES, "secrets": str(secrets.VERSION)}
 
     def rewrite(self, records: pa.Table) -> pa.Table:
         from pipeline.rewrite.secrets import scrub_batch
@@ -257,7 +263,7 @@ class Licences(Choice):
     stage = "licences"
     allow: Names = Field(min_length=1)
     unknown: Literal["drop", "keep"] = "drop"
-    min_confidence: Share = 0.5
+    min_confidence: Share = 0.8
 
     def reads(self) -> tuple[str, ...]:
         return (*super().reads(), "licence", "licence_confidence")
@@ -284,25 +290,30 @@ class Licences(Choice):
 
 
 class OptOut(Choice):
-    """Drop the repositories of people who asked for it: a text file with a repository (`owner/name`, or its bare name) or an owner (`owner/`) a line.
+    """Drop the repositories of people who asked for it: text files with a repository (`owner/name`, its bare name, or its address) or an owner (`owner/`)
+    a line.
 
-    Case does not matter; `#` begins a remark. The list's content bears identity, its place does not.
+    Case does not matter; `#` begins a remark. Where only one side names the owner, the bare names decide, since a repository too many is better
+    dropped than kept. The files' content bears identity, their place does not.
     """
 
     stage = "opt_out"
-    file: str
+    file: Names = Field(min_length=1)
 
     def reads(self) -> tuple[str, ...]:
         return (*super().reads(), "repository")
 
     def names(self) -> frozenset[str]:
-        """The list's lines, folded. ModelError where it cannot be read."""
-        try:
-            with open(local_path(self.file), encoding="utf-8") as opened:
-                lines = [line.partition("#")[0].strip().casefold() for line in opened]
-        except (OSError, UnicodeDecodeError) as error:
-            raise ModelError(f"The opt-out list {self.file} cannot be read: {error}.") from error
-        return frozenset(line for line in lines if line)
+        """The lists' lines, folded. ModelError where one cannot be read."""
+        found: set[str] = set()
+        for name in self.file:
+            try:
+                with open(local_path(name), encoding="utf-8-sig") as opened:
+                    lines = [line.partition("#")[0].strip().casefold() for line in opened]
+            except (OSError, UnicodeDecodeError) as error:
+                raise ModelError(f"The opt-out list {name} cannot be read: {error}.") from error
+            found |= {re.sub(r"\Ahttps?://[^/]+/|(?:\.git)?\Z", "", line) for line in lines}
+        return frozenset(found - {""})
 
     def settings(self) -> dict[str, Any]:
         found = super().settings()
@@ -311,11 +322,13 @@ class OptOut(Choice):
 
     def broken(self, table: pa.Table) -> list[str | None]:
         names = self.names()
+        bare = {name.rpartition("/")[2] for name in names} - {""}  # of entries with an owner too, for repositories without one
         out: list[str | None] = []
         for repository in table.column("repository").to_pylist():
-            folded = (repository or "").casefold()
-            owner = folded.partition("/")[0] + "/" if "/" in folded else None
-            out.append("opted out" if folded and (folded in names or owner in names) else None)
+            folded = (repository or "").casefold().removesuffix(".git")
+            owner, _, name = folded.rpartition("/")
+            asked = folded in names or name in names or f"{owner}/" in names or (not owner and name in bare)
+            out.append("opted out" if folded and asked else None)
         return out
 
 

@@ -174,7 +174,7 @@ def rewritten(records: pa.RecordBatch, source: Source, stages: Sequence[Stage], 
     seen["documents"] += table.num_rows
     seen["html_bytes"] += pc.sum(pc.binary_length(table.column("html"))).as_py() or 0
     for stage in stages:
-        if stage.where is None or source.name in (stage.where.source or (source.name,)):
+        if stage.reaches(source.name):
             table = stage.rewrite(table)  # type: ignore[attr-defined]  # what scope 'text' promises
     table = table.select(DOCUMENT.names)
     text = pc.fill_null(table.column("text"), "")

@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 
 from pipeline.errors import ModelError
-from pipeline.stages import Filter, Licences, OptOut
+from pipeline.stages import Filter, Licences, OptOut, Scrub
 
 
 def test_licences_by_expression_and_confidence() -> None:
@@ -35,6 +35,10 @@ def test_opt_outs_name_repositories_and_owners(tmp_path: Path) -> None:
     stage = OptOut.model_validate({"file": str(listed)})
     table = pa.table({"repository": ["owner/repo", "owner/other", "Somebody/x", "LONE", None, ""]})
     assert stage.broken(table) == ["opted out", None, "opted out", "opted out", None, None]
+    listed.write_text("\ufefftorvalds/linux\nhttps://github.com/a/b.git\nutils\n", encoding="utf-8")
+    table = pa.table({"repository": ["linux", "torvalds/linux", "other/linux", "A/B", "o1/utils", "c/b"]})
+    assert stage.broken(table) == ["opted out", "opted out", None, "opted out", "opted out", None]
+    listed.write_text("# who asked\nOwner/Repo\n\nsomebody/   # all of theirs\nlone\n", encoding="utf-8")
     before = stage.identity()
     (tmp_path / "moved.txt").write_text("lone\nsomebody/\nowner/repo\n", encoding="utf-8")
     assert OptOut.model_validate({"file": str(tmp_path / "moved.txt")}).identity() == before, "the content bears identity"
@@ -42,6 +46,11 @@ def test_opt_outs_name_repositories_and_owners(tmp_path: Path) -> None:
     assert stage.identity() != before
     with pytest.raises(ModelError, match="cannot be read"):
         OptOut.model_validate({"file": str(tmp_path / "none.txt")}).identity()
+
+
+def test_exceptions_reach_text_stages_too() -> None:
+    stage = Scrub.model_validate({"for": {"source": ["a", "b"]}, "unless": {"source": "b"}})
+    assert [stage.reaches(name) for name in "abc"] == [True, False, False]
 
 
 def test_exceptions_to_a_stage() -> None:

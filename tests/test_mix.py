@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.errors import PlanError
-from pipeline.mix import budgets_of, caps_to_budgets, downsample_round, mix_round, mix_targets, shares_of, shares_to_budgets
+from pipeline.mix import budgets_of, caps_to_budgets, downsample_round, limits_of, mix_round, mix_targets, shares_of, shares_to_budgets
 from pipeline.rounds import Context, Round, chance
 from pipeline.stages import Downsample
 
@@ -162,8 +162,9 @@ def test_shares_keep_within_caps_and_floors(
     stage = SimpleNamespace(cap=cap, weight=weight, temperature=temperature, floor=floor)
     shares = shares_of(available, stage)
     assert set(shares) <= set(available) and math.fsum(shares.values()) <= 1 + 1e-9
+    limit = limits_of({n: size for n, size in available.items() if n in shares}, cap)
     for name, share in shares.items():
-        assert -1e-12 <= share <= cap.get(name, cap.get("*", 1.0)) + 1e-9
+        assert -1e-12 <= share <= limit[name] + 1e-9
     for name in set(available) - set(shares):
         assert weight.get(name, weight.get("*", 1.0)) == 0
     budgets = shares_to_budgets(available, shares)
@@ -175,6 +176,45 @@ def test_shares_keep_within_caps_and_floors(
         asked = math.fsum(shares.values())
         for name, share in shares.items():
             assert budgets[name] / total == pytest.approx(share / asked, abs=1e-6)
+
+
+@given(
+    st.dictionaries(st.sampled_from("abcdefgh"), st.integers(1, 10**9), min_size=1),
+    st.dictionaries(st.sampled_from("abcd*"), st.floats(0.01, 1)),
+    st.floats(0.1, 1),
+    st.floats(0, 0.05),
+)
+def test_no_value_keeps_more_than_its_cap(available: dict[str, int], cap: dict[str, float], temperature: float, floor: float) -> None:
+    kept = budgets_of(available, SimpleNamespace(cap=cap, weight={}, temperature=temperature, floor=floor))
+    limit, total = limits_of(available, cap), sum(kept.values())
+    assert all(-1e-6 <= kept[n] <= available[n] * (1 + 1e-9) + 1e-6 for n in available)
+    if sum(limit.values()) >= 1 + 1e-6 and min(limit.values()) < 1:
+        for name, size in kept.items():
+            assert size <= limit[name] * total * (1 + 1e-6) + 2
+
+
+@pytest.mark.parametrize(
+    ("available", "cap", "least"),
+    [
+        ({"a": 10**9, "b": 10**9, "c": 10**9, "d": 10**9, "e": 10}, {"*": 0.2}, 0.99),  # a fifth each cannot be had, and ten bytes must not decide
+        ({"stdlib": 30_000_000, "site": 300_000_000, "include": 20_000, "node": 100_000_000}, {"*": 0.2}, 0.99),
+        ({"a": 10**9, "b": 10**8, "c": 10**8, "d": 10**8, "e": 10**8, "f": 10**8}, {"*": 0.2}, 0.3),  # here it can: the giant shrinks
+    ],
+)
+def test_a_cap_for_all_does_not_erase_the_slice(available: dict[str, int], cap: dict[str, float], least: float) -> None:
+    kept = budgets_of(available, SimpleNamespace(cap=cap, weight={}, temperature=1.0, floor=0.0))
+    assert sum(kept.values()) >= least * sum(available.values())
+
+
+def test_data_formats_that_are_nearly_all_there_is_stay_under_their_caps() -> None:
+    stage = SimpleNamespace(cap={"JSON": 0.01, "HTML": 0.04, "*": 0.25}, weight={"JSON": 0.2, "HTML": 0.5}, temperature=0.7, floor=0.001)
+    for available in (
+        {"JSON": 97_000_000, "Python": 900_000, "C": 900_000, "Go": 900_000},
+        {"JSON": 60_000_000, "HTML": 38_000_000, "Python": 900_000, "C": 900_000},
+    ):
+        kept = budgets_of(available, stage)
+        assert kept["JSON"] <= 0.0101 * sum(kept.values()) and kept.get("HTML", 0) <= 0.0401 * sum(kept.values())
+        assert kept["Python"] == pytest.approx(900_000, rel=0.01)
 
 
 def test_temperature_lifts_the_rare_and_weights_press_data_formats() -> None:

@@ -16,16 +16,16 @@ from pipeline.texts import Texts
 VERSION = 100 * linguist.VERSION + 1  # its own, below its tables'
 DATA_LANGUAGES = ("JSON", "YAML", "XML", "CSV", "TSV", "TOML", "INI", "JSON5", "JSON with Comments", "GeoJSON", "TopoJSON", "SVG", "Gettext Catalog", "NDJSON")
 _BLOCK = re.compile(rb"<(script|style|head|template|noscript)\b.*?(?:</\1\s*>|\Z)|<!--.*?(?:-->|\Z)", re.IGNORECASE | re.DOTALL)
-_TAG = re.compile(rb"<[a-zA-Z/!?][^>]*>")
+_TAG = re.compile(rb"<[a-zA-Z/!?][^<>]*>")
 _ENTITY = re.compile(rb"&#?\w{1,8};")
 _CONFIGURATION = re.compile(
     r"(?:^|/)(?:package|composer|tsconfig[\w.-]*|jsconfig|bower|manifest|renovate|lerna|nx|turbo|angular|firebase|vercel|now|app|deno|biome|devcontainer|launch|settings|tasks|extensions"
     r"|\.?eslintrc|\.?babelrc|\.?prettierrc|\.?stylelintrc|docker-compose[\w.-]*|compose|mkdocs|_config|action|pyproject|Cargo|Pipfile|pom|build|web|AndroidManifest|tox|setup|config|configuration"
-    r"|\.?[\w-]+rc|[\w.-]*\.config|[\w.-]*[-_.]config|openapi|swagger|schema|[\w.-]*\.schema|values|Chart|kustomization|playbook|\.gitlab-ci|\.travis|appveyor|azure-pipelines|environment|conda)\.?"
+    r"|\.[\w-]+rc|[\w.-]*\.config|[\w.-]*[-_.]config|openapi|swagger|schema|[\w.-]*\.schema|values|Chart|kustomization|playbook|\.gitlab-ci|\.travis|appveyor|azure-pipelines|environment|conda)\.?"
     r"(?:json5?|jsonc|ya?ml|xml|toml|ini|cfg)?\Z|(?:^|/)\.(?:github|circleci|vscode|idea|devcontainer)/",
     re.IGNORECASE,
 )
-_TEXT_NAME = re.compile(r"requirement|(?:^|/)(?:readme|notes?|todo|description|cmakelists)(?:\.\w+)?\Z", re.IGNORECASE)
+_TEXT_NAME = re.compile(r"requirement[^/]*\Z|(?:^|/)(?:readme|notes?|todo|description|cmakelists)(?:\.\w+)?\Z", re.IGNORECASE)
 _KEY = re.compile(rb'"([^"\\\n]{1,80})"\s*:|^[ \t-]*([\w.-]{1,80}):(?=\s|\Z)|<([a-zA-Z][\w:.-]*)', re.MULTILINE)
 _CONFIGURATION_BYTES = 64 << 10  # no hand writes a larger one
 _FEW_KEYS = 40

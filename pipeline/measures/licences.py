@@ -5,11 +5,11 @@ and white space are taken out first and each remaining text is asked about once 
 nearest licence file upward in its tree, then the nearest package manifest.
 """
 
+import hashlib
 import json
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 from importlib.metadata import version
 
 VERSION = 1
@@ -17,15 +17,26 @@ ENGINES = {"pyaskalono": version("pyaskalono")}
 SURE = 0.8  # askalono's own bound for a match
 LONGEST = 200_000  # characters of a licence file that are read
 
-# What a licence file is called: LICENSE, LICENCE.txt, COPYING.LESSER, UNLICENSE, MIT-LICENSE.txt, LICENSE-APACHE, LICENSE.MIT
-_LICENCE_FILE = re.compile(r"(?:[\w.-]*-)?(?:licen[cs]es?|copying|unlicense|copyright)(?:[-._][\w.-]+)?\Z", re.IGNORECASE)
-_NOT_TEXT = re.compile(r"\.(?:py|js|ts|go|rs|java|c|h|cc|cpp|html?|json|ya?ml|toml|xml|csv|rb|php|sh|css|svg|png|jar|cs|kt|swift)\Z", re.IGNORECASE)
+# What a licence file is called: LICENSE, LICENCE.txt, COPYING.LESSER, COPYING3, UNLICENSE, MIT-LICENSE.txt, LICENSE-APACHE, LICENSE.MIT
+_LICENCE_FILE = re.compile(r"(?:[\w.-]*-)?(?:licen[cs]es?|copying|unlicense|copyright)\d*(?:[-._][\w.-]+)?\Z", re.IGNORECASE)
+_NOT_TEXT = re.compile(
+    r"\.(?:py|js|ts|go|rs|java|c|h|cc|cpp|html?|json|ya?ml|toml|xml|csv|rb|php|sh|css|svg|png|jar|cs|kt|swift|gradle|lua|rtf|pdf|docx?)\Z", re.IGNORECASE
+)
+_OTHERS = re.compile(r"third.?part|3rd|dependenc|bundled|vendor|notices?\b", re.IGNORECASE)  # the licences of what is packed along
 _MANIFEST = frozenset({"package.json", "Cargo.toml", "pyproject.toml", "setup.cfg", "composer.json", "pom.xml", "PKG-INFO", "METADATA", "DESCRIPTION"})
 _SPDX_HEADER = re.compile(r"SPDX-License-Identifier:[ \t]*([A-Za-z0-9.+() -]+)")
 # "Copyright (c) 2020 Somebody", "All rights reserved.": lines that differ where the licence is the same.
 _COPYRIGHT = re.compile(
-    r"^\W*(?:(?:portions |parts )?(?:copyright|\(c\)|©|版权所有)(?=[^\n]*(?:\d{4}|\(c\)|©|<|\[))[^\n]*|all rights reserved\W*)$", re.IGNORECASE | re.MULTILINE
+    r"^[^\w\n]*(?:(?:portions |parts )?(?:copyright|\(c\)|©|版权所有)(?=[^\n]*(?:\d{4}|\(c\)|©|<|\[))[^\n]*|all rights reserved[^\w\n]*)$",
+    re.IGNORECASE | re.MULTILINE,
 )
+# Riders that take back what the licence under them gives.
+_RESTRICTED = re.compile(
+    r"commons clause|non-?commercial (?:purposes|use) only|only for non-?commercial|for non-?commercial (?:purposes|use)|not (?:be )?used? for (?:any )?commercial",
+    re.IGNORECASE,
+)
+RESTRICTED, UNKNOWN = "LicenseRef-restricted", "LicenseRef-unknown"
+LONGEST_EXPRESSION = 200  # characters
 
 
 @dataclass(frozen=True)
@@ -40,7 +51,7 @@ class Licence:
 def names_licence(path: str) -> bool:
     """Whether a path is called as licence files are."""
     name = path.rpartition("/")[2]
-    return (_LICENCE_FILE.match(name) is not None and not _NOT_TEXT.search(name)) or "/LICENSES/" in f"/{path}"
+    return (_LICENCE_FILE.match(name) is not None and not _NOT_TEXT.search(name)) or re.search(r"/LICEN[CS]ES/", f"/{path}") is not None
 
 
 def names_manifest(path: str) -> bool:
@@ -51,6 +62,8 @@ def names_manifest(path: str) -> bool:
 
 def of_text(text: str) -> tuple[str, float] | None:
     """(SPDX expression, likeness) of a licence file: what its SPDX header says, else what its text is like; None where it is like none."""
+    if _RESTRICTED.search(text[:LONGEST]):
+        return RESTRICTED, 1.0
     if (stated := of_header(text)) is not None:
         return stated, 1.0
     bare = without_copyright(text)
@@ -65,15 +78,23 @@ def without_copyright(text: str) -> str:
     return "\n".join(line for raw in _COPYRIGHT.sub("", text[:LONGEST]).splitlines() if (line := " ".join(raw.split())))
 
 
-@lru_cache(maxsize=20_000)
 def _asked(bare: str) -> tuple[str, float] | None:
-    import askalono  # type: ignore[import-untyped]
+    """What askalono says of a text, asked about once in a process; 100,000 answers are kept, by hash."""
+    key = hashlib.blake2b(bare.encode("utf-8", "replace"), digest_size=16).digest()
+    if key not in _ANSWERS:
+        if len(_ANSWERS) >= 100_000:
+            _ANSWERS.clear()
+        import askalono  # type: ignore[import-untyped]
 
-    said = askalono.identify(bare)
-    name = str(said.name)
-    if name == "Pixar" and "pixar" not in bare.lower():
-        name = "Apache-2.0"  # whose text without its appendix is nearer to the one that was changed for Pixar
-    return (name, float(said.score)) if said.score >= SURE else None
+        said = askalono.identify(bare)
+        name = str(said.name)
+        if name == "Pixar" and "pixar" not in bare.lower():
+            name = "Apache-2.0"  # whose text without its appendix is nearer to the one that was changed for Pixar
+        _ANSWERS[key] = (name, float(said.score)) if said.score >= SURE else None
+    return _ANSWERS[key]
+
+
+_ANSWERS: dict[bytes, tuple[str, float] | None] = {}
 
 
 # Texts that are like none as a whole: short references, and the LGPL 3, which askalono's list has together with the GPL.
@@ -91,9 +112,9 @@ _TITLES = [
         (r"permission to use, copy, modify, and/or distribute this software for any purpose with or without fee is", "ISC"),
         (r"this is free and unencumbered software released into the public domain", "Unlicense"),
         (r"creative commons (?:legal code\W+)?(?:cc0|zero)", "CC0-1.0"),
-        (r"^\W*(?:the )?mit license\W*\Z", "MIT"),
-        (r"^\W*(?:the )?bsd[- ]2[- ]clause", "BSD-2-Clause"),
-        (r"^\W*(?:the )?bsd[- ]3[- ]clause", "BSD-3-Clause"),
+        (r"\A\W{0,80}(?:the )?mit license\W{0,80}\Z", "MIT"),
+        (r"\A\W{0,80}(?:the )?bsd[- ]2[- ]clause", "BSD-2-Clause"),
+        (r"\A\W{0,80}(?:the )?bsd[- ]3[- ]clause", "BSD-3-Clause"),
     )
 ]  # fmt: skip
 
@@ -105,10 +126,12 @@ def _of_name(text: str) -> tuple[str, float] | None:
 
 
 def of_header(text: str) -> str | None:
-    """The SPDX expression that a file's beginning states."""
-    at = text.find("SPDX-License-Identifier", 0, 4096)
-    found = _SPDX_HEADER.match(text, at) if at >= 0 else None
-    return normal(found.group(1).strip().removesuffix("*/").strip()) if found else None
+    """The SPDX expression that a file's beginning states. Of several lines all hold, as REUSE has it."""
+    if "SPDX-License-Identifier" not in text[:4096]:
+        return None
+    said = [re.sub(r"[\s*/>}-]+\Z", "", m.group(1)) for m in _SPDX_HEADER.finditer(text[:4096])]
+    found = list(dict.fromkeys(normal(one) for one in said if one))
+    return " AND ".join(f"({one})" if " OR " in one and len(found) > 1 else one for one in found)[:LONGEST_EXPRESSION] or None
 
 
 _TROVE = {
@@ -125,7 +148,7 @@ def of_manifest(path: str, text: str) -> str | None:
     if name in ("package.json", "composer.json"):
         try:
             about = json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             return None
         said = about.get("license") if isinstance(about, dict) else None
         if isinstance(said, dict):
@@ -137,13 +160,15 @@ def of_manifest(path: str, text: str) -> str | None:
         said = found.group(1) if found else None
     else:
         found = re.search(
-            r"""^[ \t]*(?:spec\.|s\.)?license(?:-expression|s)?[ \t]*[:=][ \t]*(?:\{[ \t]*text[ \t]*=[ \t]*)?["']?([^"'\n}]+)""",
+            r"""^[ \t]*(?:spec\.|s\.)?license(?:-expression|s)?[ \t]*[:=][ \t]*(?:\{[ \t]*text[ \t]*=[ \t]*)?[\["']*([^"'\n}\]]+)""",
             text,
             re.MULTILINE | re.IGNORECASE,
         )
         said = found.group(1).strip() if found else None
         if said is None and (classified := re.search(r"License :: OSI Approved :: ([^\n\"',]+)", text)):
             said = _TROVE.get(classified.group(1).strip())
+    if isinstance(said, str):
+        said = re.sub(r"\s*\+\s*file LICEN[CS]E\s*\Z", "", said)  # as R writes it
     if not isinstance(said, str) or not 0 < len(said) < 100 or "file" in said.lower() or "see " in said.lower():
         return None
     return normal(said)
@@ -160,29 +185,19 @@ _SPOKEN = {
     "lgplv3": "LGPL-3.0-only", "agpl-3.0": "AGPL-3.0-only", "mpl 2.0": "MPL-2.0", "mpl2": "MPL-2.0", "psf": "PSF-2.0", "boost": "BSL-1.0", "boost software license 1.0": "BSL-1.0", "cc0": "CC0-1.0",
     "unlicensed": "LicenseRef-proprietary", "proprietary": "LicenseRef-proprietary", "commercial": "LicenseRef-proprietary",
 }  # fmt: skip
-_TOKEN = re.compile(r"\s*(\(|\)|(?:AND|OR|WITH)\b|[^\s()]+(?:\s+(?!AND\b|OR\b|WITH\b)[^\s()]+)*)")
+_TOKEN = re.compile(r"(\(|\)|(?:AND|OR|WITH)\b|[^\s()]+(?:[ \t]+(?!AND\b|OR\b|WITH\b)[^\s()]+)*)")
 
 
 def normal(expression: str) -> str:
-    """An expression with its ids as SPDX writes them: `mit / Apache 2.0` -> `MIT OR Apache-2.0`."""
-    text = (
-        re.sub(r"\s*(?:/|\|\||,| or )\s*", " OR ", re.sub(r"\s+and\s+", " AND ", expression.strip().strip("\"'")))
-        if not re.search(r"https?:", expression)
-        else expression.strip()
-    )
-    for spoken, spdx in (
-        ("MIT OR X11", "MIT"),
-        ("ASL OR 2.0", "Apache-2.0"),
-        ("the apache license OR version 2.0", "Apache-2.0"),
-        ("apache license OR version 2.0", "Apache-2.0"),
-    ):
-        if text.lower() == spoken.lower():
-            return spdx
+    """An expression with its ids as SPDX writes them: `mit / Apache 2.0` -> `MIT OR Apache-2.0`. A comma means that both hold."""
+    text = expression.strip().strip("\"'")[:LONGEST_EXPRESSION]
+    if text.lower() in _SPOKEN:
+        return _SPOKEN[text.lower()]
+    if not re.search(r"https?:", text):
+        text = re.sub(r"\s*(?:/|\|\|)\s*|\s+or\s+", " OR ", re.sub(r"\s*,\s*(?:and\s+)?|\s+and\s+", " AND ", text))
     parts = [t.group(1) for t in _TOKEN.finditer(text)]
     return re.sub(
-        r"\( ",
-        "(",
-        re.sub(r" \)", ")", " ".join(part if part in ("(", ")", "AND", "OR", "WITH") else _SPOKEN.get(part.lower(), _canonical(part)) for part in parts)),
+        r"\( ", "(", re.sub(r" \)", ")", " ".join(p if p in ("(", ")", "AND", "OR", "WITH") else _SPOKEN.get(p.lower(), _canonical(p)) for p in parts))
     )
 
 
@@ -201,6 +216,8 @@ def is_allowed(expression: str, allow: Collection[str]) -> bool:
     """
     if expression in allow:
         return True
+    if len(expression) > LONGEST_EXPRESSION:
+        return False
     tokens = [t.group(1) for t in _TOKEN.finditer(expression)]
     position = 0
 
@@ -239,6 +256,8 @@ def is_allowed(expression: str, allow: Collection[str]) -> bool:
             found = token in allow or token.removesuffix("+") in allow
         if position < len(tokens) and tokens[position] == "WITH":
             position += 2
+            if position > len(tokens):
+                raise ValueError
         return found
 
     try:
@@ -261,8 +280,11 @@ class Tree:
         if folder.rpartition("/")[2] == "LICENSES" or (folder.rpartition("/")[2] == "licenses" and names_licence(path)):
             folder = folder.rpartition("/")[0]  # REUSE's folder, and that of Python's wheels, speak for the folder above
         if names_licence(path):
-            if (found := of_text(text)) is not None:
-                self._texts.setdefault(folder, []).append(Licence(found[0], path, found[1]))
+            found = of_text(text)
+            if found is None and re.search("copyright", path.rpartition("/")[2], re.IGNORECASE):
+                return  # a list of holders, more often than terms
+            # Terms that nobody recognises are still terms: the licence of the folder above does not cover what is below them.
+            self._texts.setdefault(folder, []).append(Licence(found[0], path, found[1]) if found else Licence(UNKNOWN, path, 0.0))
         elif names_manifest(path) and (said := of_manifest(path, text)) is not None:
             self._manifests.setdefault(folder, Licence(said, path, 1.0))
 
@@ -280,22 +302,25 @@ class Tree:
             folder = folder.rpartition("/")[0]
 
     @staticmethod
-    def _joined(found: Sequence[Licence], manifest: Licence | None) -> Licence:
+    def _joined(given: Sequence[Licence], manifest: Licence | None) -> Licence:
+        own = [one for one in given if not _OTHERS.search(one.file.rpartition("/")[2])] or list(given)
+        found = [one for one in own if one.spdx != UNKNOWN] or own
         ids = sorted({one.spdx for one in found})
         if len(ids) == 1:
             best = max(found, key=lambda one: one.confidence)
             return Licence(ids[0], best.file, best.confidence)
         if manifest is not None and set(_ids(manifest.spdx)) <= set(ids):
             return manifest
-        choice = all(re.search(r"licen[cs]e[-.](?!txt|md|rst)\w", one.file.rpartition("/")[2], re.IGNORECASE) for one in found)
+        choice = all(_named_after(one) for one in found)
         first = min(found, key=lambda one: one.file)
         return Licence((" OR " if choice else " AND ").join(ids), first.file, min(one.confidence for one in found))
 
 
+def _named_after(licence: Licence) -> bool:
+    """Whether a file is called after its licence: LICENSE-APACHE, LICENSE.MIT. LICENSE-CODE beside LICENSE-DOCS is no choice."""
+    suffix = re.search(r"licen[cs]e[-._]([a-z]+)|([a-z]+)[-._]licen[cs]e", licence.file.rpartition("/")[2], re.IGNORECASE)
+    return suffix is not None and (suffix.group(1) or suffix.group(2)).lower() in licence.spdx.lower()
+
+
 def _ids(expression: str) -> list[str]:
     return [t.group(1) for t in _TOKEN.finditer(expression) if t.group(1) not in ("(", ")", "AND", "OR", "WITH")]
-
-
-def table(licences: Mapping[str, int]) -> list[tuple[str, int]]:
-    """Licences by how many files they cover, the most frequent first."""
-    return sorted(licences.items(), key=lambda item: (-item[1], item[0]))

@@ -1,12 +1,14 @@
 """Jupyter notebooks as scripts: code cells as they are, prose cells as comments, outputs left out. StarCoder's `jupyter-scripts` (2023, section 3.1)."""
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
 import pyarrow as pa
 
 VERSION = 1
+_LONE = re.compile("[\ud800-\udfff]")  # which JSON can spell and UTF-8 cannot hold
 
 _COMMENT = {"python": "#", "r": "#", "julia": "#", "bash": "#", "ruby": "#", "perl": "#", "javascript": "//", "typescript": "//", "java": "//", "scala": "//", "kotlin": "//",
             "c++": "//", "c": "//", "go": "//", "rust": "//", "csharp": "//", "c#": "//", "f#": "//", "fsharp": "//", "sql": "--", "haskell": "--", "lua": "--", "matlab": "%", "octave": "%"}  # fmt: skip
@@ -17,19 +19,19 @@ def script_of(text: str) -> str | None:
 
     Magics (`%time`, `!pip`) stay as they are. A notebook without cells gives the empty text."""
     try:
-        notebook = json.loads(text)
+        notebook = json.loads(text.removeprefix("\ufeff"))
     except (ValueError, RecursionError):
         return None
     if not isinstance(notebook, dict):
         return None
     cells = notebook.get("cells")
     if cells is None and isinstance(sheets := notebook.get("worksheets"), list):  # format 3
-        cells = [cell for sheet in sheets if isinstance(sheet, dict) for cell in sheet.get("cells") or ()]
+        cells = [cell for sheet in sheets if isinstance(sheet, dict) and isinstance(sheet.get("cells"), list) for cell in sheet["cells"]]
     if not isinstance(cells, list):
         return None
     mark = _COMMENT.get(_language(notebook), "#")
     parts = [part for cell in cells if isinstance(cell, dict) for part in _cell(cell, mark)]
-    return "\n\n".join(parts) + ("\n" if parts else "")
+    return _LONE.sub("\ufffd", "\n\n".join(parts) + ("\n" if parts else ""))
 
 
 def _cell(cell: dict[str, Any], mark: str) -> Iterator[str]:

@@ -16,6 +16,7 @@ import xxhash
 import zstandard
 
 from pipeline.errors import SourceError
+from pipeline.measures import linguist
 from pipeline.schema import RECORD
 from pipeline.store import is_url, local_path
 
@@ -23,6 +24,9 @@ CRASHED = "unreadable: crashed its worker twice"
 
 # A row is (file, offset, reason, url), as schema.UNREADABLE has it.
 Unreadable = tuple[str, int, str, str | None]
+
+# What finds the languages of files of code, for readers whose rows may be some (`Builder`).
+LANGUAGES = {**linguist.ENGINES, "linguist": str(linguist.VERSION)}
 
 _MOST_UNREADABLE_IN_A_BATCH = 10_000  # so that a file of nothing but bad lines stays within the memory of a batch
 _ZSTD_WINDOW = 2**31  # zstd --long=31
@@ -185,8 +189,6 @@ class Builder:
         paths, found = self._columns["path"], self._columns["programming_language"]
         rows = [i for i, (path, language) in enumerate(zip(paths, found, strict=True)) if path is not None and language is None]
         if rows:
-            from pipeline.measures import linguist  # so that who reads no code does not load its tables
-
             for i, language in zip(rows, linguist.languages([paths[i] for i in rows], [self._columns["text"][i] for i in rows]), strict=True):
                 found[i] = language
 

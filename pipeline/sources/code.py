@@ -2,18 +2,19 @@
 it was, byte for byte.
 
 Nothing is unpacked and no link followed: links, devices, submodules, version-control folders, pointers to Git LFS, binaries and paths that lead out of
-the tree are skipped and counted. The repository's name is the archive's or the folder's; its commit is the one that git or `git archive` says, else
+the tree are skipped and counted. The repository's name is the archive's or the repository's path, or the folder's name; its commit is the one that git or `git archive` says, else
 unknown. Licences come from the whole repository, so that an archive is read twice; memory holds one batch, one file and the repository's licence files.
 """
 
+import contextlib
 import datetime
-import os
 import re
 import tarfile
 import zlib
 from collections.abc import Iterator
 from typing import Any, cast
 
+from pipeline.errors import SourceError
 from pipeline.measures import licences, linguist
 from pipeline.rewrite import charset
 from pipeline.sources import git
@@ -93,21 +94,27 @@ def _plain_file(file: InputFile, builder: Builder, quarantine: frozenset[tuple[s
 
 def _git(file: InputFile, builder: Builder, quarantine: frozenset[tuple[str, int]]) -> Iterator[None]:
     """The files of a commit, in the order of their paths; a file's offset is its number."""
-    opened = git.open_at(file.location, file.etag)
-    repository = _Repository(os.path.basename(file.location.rstrip("/")).removesuffix(".git"))
+    try:
+        opened = git.open_at(file.location, file.etag)
+    except SourceError as error:
+        builder.unreadable(file.path, 0, f"unreadable: {str(error).partition(': ')[0]}")
+        return
+    repository = _Repository(file.path.removesuffix(".git"))
     repository.commit, repository.date = opened.commit, opened.date
     for entry in opened.files():
-        if entry.kind == "file" and entry.size <= MAX_FILE_BYTES and (licences.names_licence(entry.path) or licences.names_manifest(entry.path)):
-            repository.look(entry.path, opened.data(entry))
+        if entry.kind == "file" and entry.size <= licences.LONGEST and (licences.names_licence(entry.path) or licences.names_manifest(entry.path)):
+            repository.look(entry.path, opened.data(entry) or b"")
     for number, entry in enumerate(opened.files()):
-        if entry.kind != "file":
-            builder.skip(entry.kind)
-        elif quarantine and (file.path, number) in quarantine:
+        if quarantine and (file.path, number) in quarantine:
             builder.unreadable(file.path, number, CRASHED)
+        elif entry.kind in ("link", "submodule"):
+            builder.skip(entry.kind)
         elif entry.size > MAX_FILE_BYTES:
             builder.skip(f"over {MAX_FILE_BYTES >> 20} MB")
+        elif entry.kind == "damaged" or (data := opened.data(entry)) is None:
+            builder.unreadable(file.path, number, "unreadable: the object is missing or damaged", f"{repository.name}@{repository.commit}:{entry.path}")
         else:
-            _add(builder, file.path, number, repository, entry.path, opened.data(entry))
+            _add(builder, file.path, number, repository, entry.path, data)
         if builder.full:
             yield
 
@@ -116,7 +123,7 @@ def _git(file: InputFile, builder: Builder, quarantine: frozenset[tuple[str, int
 
 
 def _archive(file: InputFile, builder: Builder, quarantine: frozenset[tuple[str, int]]) -> Iterator[None]:
-    name = os.path.basename(file.path)
+    name = file.path
     for ending in ARCHIVES:
         name = name[: -len(ending)] if name.lower().endswith(ending) else name
     repository = _Repository(name)
@@ -152,7 +159,8 @@ def _about(tar: tarfile.TarFile, member: tarfile.TarInfo, repository: _Repositor
     """A member of the first pass: the commit, and what says something about licences."""
     if _COMMIT.match(comment := tar.pax_headers.get("comment", "")):
         repository.commit = comment
-        repository.date = datetime.datetime.fromtimestamp(int(member.mtime), datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        with contextlib.suppress(ValueError, OverflowError, OSError):  # a time that no calendar has
+            repository.date = datetime.datetime.fromtimestamp(int(member.mtime), datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     path = member.name.removeprefix("./")
     if member.isreg() and member.size <= licences.LONGEST and (licences.names_licence(path) or licences.names_manifest(path)):
         handle = tar.extractfile(member)

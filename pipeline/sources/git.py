@@ -12,9 +12,10 @@ from pipeline.errors import SourceError
 
 ENGINES = {"pygit2": version("pygit2")}
 
-Kind = Literal["file", "link", "submodule"]
+Kind = Literal["file", "link", "submodule", "damaged"]
 _KINDS: dict[int, Kind] = {0o120000: "link", 0o160000: "submodule"}
 _TREE = 0o040000
+_DAMAGED = (KeyError, ValueError, OSError)  # what libgit2 raises for an object that is not there or does not read
 
 
 @dataclass(frozen=True)
@@ -55,21 +56,35 @@ class Commit:
         return datetime.datetime.fromtimestamp(self._commit.commit_time, datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
     def files(self) -> Iterator[Entry]:
-        """All entries but folders, in git's order."""
-        yield from self._walk(self._commit.tree, "")
+        """All entries but folders, in the order of their paths. A folder whose object is missing or damaged is one entry of kind `damaged`."""
+        open_: list[tuple[str, Any]] = [("", self._commit.tree_id)]
+        while open_:
+            folder, at = open_.pop()
+            if not isinstance(at, Entry):
+                try:
+                    below = [self._entry(folder, entry) for entry in self._repository[at]]
+                except _DAMAGED:
+                    below = [(folder.rstrip("/"), Entry(folder.rstrip("/"), "damaged", 0, None))]
+                open_ += reversed(below)
+                continue
+            yield at
 
-    def _walk(self, tree: Any, folder: str) -> Iterator[Entry]:
-        for entry in tree:
-            path = folder + (entry.raw_name.decode("utf-8", "backslashreplace"))
-            if entry.filemode == _TREE:
-                yield from self._walk(self._repository[entry.id], path + "/")
-            else:
-                kind = _KINDS.get(entry.filemode, "file")
-                yield Entry(path, kind, self._repository.odb.read_header(entry.id)[1] if kind == "file" else 0, entry.id)
+    def _entry(self, folder: str, entry: Any) -> tuple[str, Any]:
+        path = folder + entry.raw_name.decode("utf-8", "backslashreplace")
+        if entry.filemode == _TREE:
+            return path + "/", entry.id
+        kind = _KINDS.get(entry.filemode, "file")
+        try:
+            return path, Entry(path, kind, self._repository.odb.read_header(entry.id)[1] if kind == "file" else 0, entry.id)
+        except _DAMAGED:
+            return path, Entry(path, "damaged", 0, None)
 
-    def data(self, entry: Entry) -> bytes:
-        """A file's content."""
-        return bytes(self._repository[entry.id].data)
+    def data(self, entry: Entry) -> bytes | None:
+        """A file's content; None where its object is damaged."""
+        try:
+            return bytes(self._repository[entry.id].data)
+        except _DAMAGED:
+            return None
 
     @cached_property
     def size_bytes(self) -> int:

@@ -13,10 +13,10 @@ from typing import Any, BinaryIO
 
 import orjson
 
-from pipeline.sources.base import CRASHED, Batch, Builder, InputFile, Source, Unit, compression, hash_id, open_decompressed
+from pipeline.sources.base import CRASHED, LANGUAGES, Batch, Builder, InputFile, Source, Unit, compression, hash_id, open_decompressed
 
 VERSION = 1
-ENGINES: dict[str, str] = {"orjson": version("orjson")}
+ENGINES: dict[str, str] = {**LANGUAGES, "orjson": version("orjson")}
 
 MAX_LINE_BYTES = 512 << 20  # a JSON array of a whole corpus on one line is no JSON lines: it must not take all memory
 _BLOCK = 1 << 20
@@ -160,6 +160,10 @@ class Row:
             columns["stars"] = whole_number(columns["stars"])
         if "licence" in columns and isinstance(several := self.get(value, "licence"), list):
             columns["licence"] = " AND ".join(str(one) for one in several if one) or None  # as The Stack lists them: all that the repository has
+        if columns.get("licence") and ("path" in columns or "repository" in columns):
+            from pipeline.measures.licences import normal  # of source code: as SPDX writes it
+
+            columns["licence"] = normal(columns["licence"])
         if not isinstance(text, str):
             builder.unreadable(file.path, offset, f"unreadable: no text in field '{self.fields['text']}'", url)
             return
@@ -184,9 +188,10 @@ def document_id(given: str | None, url: str | None, text: str) -> str:
 def whole_number(text: str | None) -> int | None:
     """A count, of which files of Parquet often make a float where some are missing; None for what is none."""
     try:
-        return int(float(text)) if text is not None else None
+        found = int(float(text)) if text is not None else None
     except (ValueError, OverflowError):
         return None
+    return found if found is not None and abs(found) < 1 << 63 else None
 
 
 def whole_characters(text: str) -> str:

@@ -8,11 +8,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.errors import SourceError
-from pipeline.sources.base import CRASHED, Batch, Builder, InputFile, Source, Unit, open_raw
+from pipeline.sources.base import CRASHED, LANGUAGES, Batch, Builder, InputFile, Source, Unit, open_raw
 from pipeline.sources.jsonl import Row
 
 VERSION = 1
-ENGINES: dict[str, str] = {"pyarrow": version("pyarrow")}
+ENGINES: dict[str, str] = {**LANGUAGES, "pyarrow": version("pyarrow")}
 
 _DAMAGED = (pa.ArrowException, OSError, UnicodeDecodeError)
 

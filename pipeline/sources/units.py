@@ -7,7 +7,8 @@ Archives and git repositories are neither.
 
 import itertools
 import os
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -58,6 +59,7 @@ def _printable(path: str) -> str:
 def _units(source: Source, files: list[InputFile], group_bytes: int, split_bytes: int) -> Iterator[Unit]:
     singles: list[Unit] = []
     tiny: list[InputFile] = []
+    told = _told(source, files)
     for file in files:
         if source.reader in ("jsonl", "parquet", "code") and not _is_archive(source, file) and file.size <= min(_TINY_BYTES, group_bytes):
             tiny.append(file)
@@ -67,7 +69,7 @@ def _units(source: Source, files: list[InputFile], group_bytes: int, split_bytes
         elif file.size > split_bytes and source.reader == "parquet":
             singles += [Unit(source.name, (file,), a, b, size) for a, b, size in _row_group_cuts(file, split_bytes)]
         else:
-            singles.append(Unit(source.name, (file,)))
+            singles.append(Unit(source.name, (file,)) if _is_archive(source, file) else _unit(source, (file,), told))
     groups: list[Unit] = []
     group: list[InputFile] = []
     total = 0
@@ -75,24 +77,44 @@ def _units(source: Source, files: list[InputFile], group_bytes: int, split_bytes
         group.append(file)
         total += file.size
         if xxhash.xxh3_64_intdigest(file.path.encode()) % (1024 if source.reader == "code" else 64) == 0 or total >= group_bytes or len(group) >= _GROUP_FILES:
-            groups.append(_group(source, group, files))
+            groups.append(_unit(source, group, told))
             group, total = [], 0
     if group:
-        groups.append(_group(source, group, files))
+        groups.append(_unit(source, group, told))
     yield from sorted(singles + groups, key=lambda unit: (unit.files[0].path, unit.start))
 
 
-def _group(source: Source, group: list[InputFile], files: list[InputFile]) -> Unit:
-    if source.reader != "code":
-        return Unit(source.name, tuple(group))
-    folders = {file.folder for file in group}
-    told = (names_licence, names_manifest)
-    return Unit(source.name, tuple(group), context=tuple(f for f in files if f.size <= LONGEST and any(t(f.path) for t in told) and f.folder in folders))
+def _told(source: Source, files: Sequence[InputFile]) -> dict[tuple[str, str], list[InputFile]]:
+    """(root, folder) -> the licence files and manifests in it, of a code source's plain files."""
+    found: dict[tuple[str, str], list[InputFile]] = {}
+    for file in files if source.reader == "code" else ():
+        if file.size <= LONGEST and (names_licence(file.path) or names_manifest(file.path)):
+            folder = file.path.rpartition("/")[0]
+            for where in {folder, folder.rpartition("/")[0]} if re.search(r"(?:^|/)licen[cs]es\Z", folder, re.IGNORECASE) else (folder,):
+                found.setdefault((file.folder, where), []).append(file)
+    return found
+
+
+def _unit(source: Source, files: Sequence[InputFile], told: dict[tuple[str, str], list[InputFile]]) -> Unit:
+    """A unit of whole files, with what the folders above them say of licences."""
+    context: dict[str, InputFile] = {}
+    for root, folder in {(f.folder, f.path.rpartition("/")[0]) for f in files} if told else ():
+        above = folder
+        while True:
+            context |= {f.path: f for f in told.get((root, above), ())}
+            if not above:
+                break
+            above = above.rpartition("/")[0]
+    return Unit(source.name, tuple(files), context=tuple(context[path] for path in sorted(context)))
+
+
+def is_repository(file: InputFile) -> bool:
+    """Whether a file of code is a repository of its own: an archive, or a git repository."""
+    return file.path.lower().endswith(ARCHIVES) or git.is_repository(file.location)
 
 
 def _is_archive(source: Source, file: InputFile) -> bool:
-    """Whether a file of code is a repository of its own: an archive, or a git repository."""
-    return source.reader == "code" and (file.path.lower().endswith(ARCHIVES) or git.is_repository(file.location))
+    return source.reader == "code" and is_repository(file)
 
 
 def _row_group_cuts(file: InputFile, split_bytes: int) -> list[tuple[int, int, int]]:
@@ -168,7 +190,7 @@ def _local(source: Source, pattern: str) -> dict[str, _Found]:
     if os.path.isdir(pattern):  # first of all: a folder's name may hold a bracket
         matches = {path: _stat(source, os.path.join(pattern, path)) for path in _walk(source, pattern)}
         if source.reader == "code":
-            matches |= {path: _commit(source, os.path.join(pattern, path)) for path in _repositories(pattern)}
+            matches |= {path: _commit(source, os.path.join(pattern, path), among_others=True) for path in _repositories(pattern)}
         if not matches:
             raise PlanError(
                 f"Source '{source.name}': the folder {pattern} holds no file that the reader '{source.reader}' takes. Name the files by a pattern, such as {pattern}/**/*."
@@ -184,8 +206,10 @@ def _local(source: Source, pattern: str) -> dict[str, _Found]:
     matches = {}
     for location in fsspec.filesystem("file").glob(os.path.abspath(pattern)):
         path = os.path.relpath(location, prefix or "/")
+        if source.reader == "code" and os.path.islink(location):
+            continue  # it may lead out of the tree
         if source.reader == "code" and git.is_repository(location):
-            matches[path] = _commit(source, location)
+            matches[path] = _commit(source, location, among_others=True)
         elif os.path.isfile(location) and (source.reader != "code" or not VERSION_CONTROL.intersection(path.split("/"))):
             matches[path] = _stat(source, location)
     if not matches:
@@ -211,15 +235,21 @@ def _walk(source: Source, folder: str) -> Iterator[str]:
 def _repositories(folder: str) -> Iterator[str]:
     """Git repositories below a folder, relative; none within another."""
     for here, folders, _ in os.walk(folder, followlinks=False):
+        folders[:] = [f for f in folders if not os.path.islink(os.path.join(here, f))]
         found = sorted(f for f in folders if f not in VERSION_CONTROL and git.is_repository(os.path.join(here, f)))
         folders[:] = sorted(set(folders) - set(found) - VERSION_CONTROL)
         yield from (os.path.relpath(os.path.join(here, f), folder) for f in found)
 
 
-def _commit(source: Source, location: str) -> _Found:
-    """A git repository as one input: its commit says what it holds."""
-    opened = git.open_at(location, source.revision)
-    return os.path.abspath(location), opened.size_bytes, opened.commit
+def _commit(source: Source, location: str, among_others: bool = False) -> _Found:
+    """A git repository as one input: its commit says what it holds. Among others, one without a commit is an input whose reading reports it."""
+    try:
+        opened = git.open_at(location, source.revision)
+        return os.path.abspath(location), opened.size_bytes, opened.commit
+    except SourceError:
+        if not among_others:
+            raise
+        return os.path.abspath(location), 0, f"no commit {source.revision}"
 
 
 def _stat(source: Source, location: str) -> _Found:

@@ -1,5 +1,7 @@
 """Licences: texts, headers, manifests, expressions, and which one of a tree covers a file."""
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -59,7 +61,7 @@ def test_spoken_names_become_spdx(said: str, expression: str) -> None:
     [
         ("MIT", True), ("GPL-3.0-only", False), ("MIT OR GPL-3.0-only", True), ("GPL-3.0-only OR MIT", True), ("MIT AND GPL-3.0-only", False), ("MIT AND ISC", True),
         ("(MIT OR GPL-2.0-only) AND ISC", True), ("MIT OR (GPL-2.0-only AND ISC)", True), ("(GPL-2.0-only AND MIT) OR LGPL-2.1-only", False), ("Apache-2.0 WITH LLVM-exception", True),
-        ("", False), ("(", False), ("MIT OR", False), ("MIT)", False), ("AND", False), ("Zlib+", True), ("MIT WITH", True),
+        ("", False), ("(", False), ("MIT OR", False), ("MIT)", False), ("AND", False), ("Zlib+", True), ("MIT WITH", False), ("(" * 2000, False), (" " * 50_000, False),
     ],
 )  # fmt: skip
 def test_expressions(expression: str, allowed: bool) -> None:
@@ -112,3 +114,34 @@ def test_the_nearest_folder_upward_and_choices() -> None:
     assert of("rust/src/lib.rs") == "Apache-2.0 OR MIT", "their names make them a choice"
     assert of("two/a.c") == "GPL-2.0-only AND MIT", "all that is known holds"
     assert of("js/lib/a.js") == "ISC" and Tree().of("a.c") is None
+
+
+def test_what_must_not_be_read_as_a_permission() -> None:
+    def of(path: str, **files: str) -> str | None:
+        tree = Tree()
+        for name, text in files.items():
+            tree.add(name.replace("__", "/").replace("_dot_", ".").replace("_dash_", "-"), text)
+        found = tree.of(path)
+        return found and found.spdx
+
+    gpl = "GNU GENERAL PUBLIC LICENSE\nVersion 3, 29 June 2007\n"
+    assert of("vendor/acme/x.c", LICENSE=MIT, vendor__acme__LICENSE="This is confidential and proprietary. No use without a contract.") == "LicenseRef-unknown"
+    assert of("a.c", LICENSE_dash_CODE=gpl, LICENSE_dash_DOCS="SPDX-License-Identifier: CC0-1.0") == "CC0-1.0 AND GPL-3.0-only"
+    assert of("a.c", LICENSE=MIT, THIRD_dash_PARTY_dash_LICENSES_dot_txt=gpl) == "MIT"
+    assert of("a.c", LICENSE=MIT, COPYRIGHT="Somebody and Somebody Else") == "MIT"
+    assert of_text('"Commons Clause" License Condition v1.0\n\n' + MIT)[0] == "LicenseRef-restricted"  # type: ignore[index]
+    assert of_text(MIT + "\nThis may be used for non-commercial purposes only.\n")[0] == "LicenseRef-restricted"  # type: ignore[index]
+    assert normal("GPL-3.0, MIT") == "GPL-3.0-only AND MIT"
+    assert of_header("// SPDX-License-Identifier: MIT\n// SPDX-License-Identifier: GPL-3.0-only\n") == "MIT AND GPL-3.0-only"
+    assert of_header("<!-- SPDX-License-Identifier: MIT -->") == "MIT" and of_header("{- SPDX-License-Identifier: BSD-3-Clause -}") == "BSD-3-Clause"
+    assert of_header("SPDX-License-Identifier: {{x}}") is None
+    assert of_manifest("package.json", '{"a":' * 50_000) is None
+
+
+@pytest.mark.parametrize("text", ["\n" * 50_000, ("-" * 80 + "\n") * 3000, " " * 200_000, "MIT " * 50_000], ids=["lines", "rules", "blanks", "words"])
+def test_no_text_takes_long(text: str) -> None:
+    start = time.process_time()
+    of_text(text)
+    of_header("SPDX-License-Identifier: " + text)
+    is_allowed(normal(text), ALLOWED)
+    assert time.process_time() - start < 20, "it took minutes once"

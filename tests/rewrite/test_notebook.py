@@ -37,6 +37,11 @@ def test_what_is_no_notebook_stays(text):
     assert script_of(text) in (None, "")
 
 
+def test_what_json_can_spell_and_utf8_cannot_hold():
+    assert script_of('\ufeff{"cells": [{"cell_type": "code", "source": "x = \'\\ud83d\'"}]}') == "x = '\ufffd'\n"
+    assert script_of('{"worksheets": [{"cells": 5}]}') == ""
+
+
 @given(st.text())
 def test_any_text_passes_through_a_batch(text):
     texts = pa.array([text, None, text])

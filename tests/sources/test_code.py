@@ -210,7 +210,8 @@ def test_a_folder_of_repositories_and_a_revision(tmp_path):
     (tmp_path / "all" / "loose.rs").write_text("fn main() {}\n")
     for files in (tmp_path / "all",), (tmp_path / "all" / "*.git", tmp_path / "all" / "deep" / "*", tmp_path / "all" / "*.rs"):
         rows, _, _ = load(*files)
-        assert {(row["repository"], row["path"]) for row in rows} >= {("one", "b.c"), ("two", "c.go")} and len(rows) == 3
+        assert {(row["repository"].rpartition("/")[2], row["path"]) for row in rows} >= {("one", "b.c"), ("two", "c.go")} and len(rows) == 3
+    assert {row["repository"] for row in load(tmp_path / "all")[0]} == {"one", "deep/two", "all"}, "owners are seen, and two repositories of one name are two"
     units = {revision: list_units(Source("c", "code", (str(tmp_path / "all" / "one.git"),), revision=revision)) for revision in ("HEAD", first[:10])}
     assert units["HEAD"][0].files[0].etag == second and units[first[:10]][0].files[0].etag == first
     with pytest.raises(SourceError, match="has no commit 'nowhere'"):
@@ -271,3 +272,71 @@ def test_a_path_that_leads_out_of_the_tree_is_no_document(tmp_path):
             tar.addfile(info, io.BytesIO(b"x = 1\n"))
     rows, _, skipped = load(tmp_path / "p.tar")
     assert [row["path"] for row in rows] == ["in/side.py"] and skipped == {"path out of the tree": 2}
+
+
+# --- damaged repositories, and other ways out -------------------------------------------------------------------------------------------
+
+
+def test_a_repository_without_a_commit_among_others_is_reported(tmp_path):
+    import pygit2
+
+    commit(tmp_path / "all" / "good.git", {"a.py": b"x = 1\n"})
+    pygit2.init_repository(str(tmp_path / "all" / "empty.git"), bare=True)
+    (tmp_path / "all" / "broken").mkdir()
+    (tmp_path / "all" / "broken" / ".git").write_text("gitdir: /nowhere\n")
+    rows, unreadable, _ = load(tmp_path / "all")
+    assert [row["path"] for row in rows] == ["a.py"]
+    assert sorted(u[0] for u in unreadable) == ["broken", "empty.git"] and all(u[2].startswith("unreadable: ") for u in unreadable)
+    with pytest.raises(SourceError):
+        load(tmp_path / "all" / "empty.git")
+
+
+def test_a_missing_object_costs_its_file_alone(tmp_path):
+    _, repository = commit(tmp_path / "p.git", {"a.py": b"x = 1\n", "b.py": b"y = 2\n", "LICENSE": MIT.encode()})
+    for name in ("a.py", "LICENSE"):
+        gone = str(repository.revparse_single(f"HEAD:{name}").id)
+        (tmp_path / "p.git" / "objects" / gone[:2] / gone[2:]).unlink()
+    rows, unreadable, _ = load(tmp_path / "p.git")
+    assert [row["path"] for row in rows] == ["b.py"] and rows[0]["licence"] is None
+    assert sorted(u[3].rpartition(":")[2] for u in unreadable) == ["LICENSE", "a.py"]
+
+
+def test_a_deep_tree_is_read(tmp_path):
+    commit(tmp_path / "p.git", {"/".join("d" * 300) + "/a.py": b"x = 1\n"})
+    assert len(load(tmp_path / "p.git")[0]) == 1
+
+
+def test_an_archive_with_an_impossible_time_keeps_its_licences(tmp_path):
+    with tarfile.open(tmp_path / "p.tar", "w", format=tarfile.PAX_FORMAT, pax_headers={"comment": "a" * 40}) as tar:
+        for name, data, mtime in (("a.py", b"x = 1\n", 1e300), ("b.py", b"x = 2\n", 1e13), ("LICENSE", MIT.encode(), 0)):
+            info = tarfile.TarInfo(name)
+            info.size, info.mtime = len(data), mtime
+            tar.addfile(info, io.BytesIO(data))
+    rows, _, _ = load(tmp_path / "p.tar")
+    assert {row["licence"] for row in rows} == {"MIT"} and len(rows) == 3
+
+
+def test_links_to_repositories_elsewhere_are_not_followed(tmp_path):
+    commit(tmp_path / "outside" / "r", {"a.py": b"x = 1\n"})
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "b.py").write_text("y = 2\n")
+    os.symlink(tmp_path / "outside" / "r", tmp_path / "in" / "link")
+    os.symlink("/etc/hostname", tmp_path / "in" / "host.py")
+    for files in (tmp_path / "in", tmp_path / "in" / "*"):
+        assert [row["path"] for row in load(files)[0]] == ["b.py"]
+
+
+def test_grouping_changes_no_licence_and_an_edited_manifest_its_own_units_alone(tmp_path):
+    for name, data in {"LICENSE": MIT, "a/a.py": "x = 1\n", "a/package.json": '{"license": "ISC"}', "b/b.py": "y = 2\n"}.items():
+        (tmp_path / "p" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "p" / name).write_text(data)
+    source = Source("c", "code", (str(tmp_path / "p"),), domain="code")
+
+    def licences(group_bytes):
+        return {r["path"]: r["licence"] for u in list_units(source, group_bytes=group_bytes) for batch in read(source, u) for r in batch.records.to_pylist()}
+
+    assert licences(1) == licences(1 << 20) == {"LICENSE": "MIT", "a/a.py": "ISC", "a/package.json": "ISC", "b/b.py": "MIT"}
+    before = {u.files[0].path: u.identity() for u in list_units(source, group_bytes=1)}
+    (tmp_path / "p" / "a" / "package.json").write_text('{"license": "MIT"}')
+    after = {u.files[0].path: u.identity() for u in list_units(source, group_bytes=1)}
+    assert {path for path in before if before[path] != after[path]} == {"a/a.py", "a/package.json"}
