@@ -6,7 +6,7 @@ budget ends, then only that bin's documents are looked at one by one. Nothing de
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -313,7 +313,7 @@ def caps_to_budgets(available: Mapping[str, int], cap: Mapping[str, float]) -> d
         capped |= over
 
 
-SIGNIFICANT = 0.01  # of the share asked for: values with less do not hold the others back
+SIGNIFICANT = 0.01  # values with less do not hold the others back
 _WORTH = 0.01  # of the bytes: a cap for every value that would leave less is not kept to
 
 
@@ -353,11 +353,15 @@ def shares_of(available: Mapping[str, int], stage: Any, limits: Mapping[str, flo
         fixed |= settled
 
 
-def shares_to_budgets(available: Mapping[str, int], shares: Mapping[str, float]) -> dict[str, float]:
-    """Bytes that each value may keep: its share of the largest total at which every value that is to have a significant share has enough; the rare
-    give what they have."""
+def shares_to_budgets(available: Mapping[str, int], shares: Mapping[str, float], named: Collection[str] = ()) -> dict[str, float]:
+    """Bytes that each value may keep: its share of the largest total at which every significant value has enough; the rare give what they have.
+
+    Significant is what has at least 1 % of the bytes and is to have 1 % of what is kept. Bytes of values whose cap is `named` are left out of that
+    account: where data formats are nearly everything, the languages beside them are what matters.
+    """
     asked = math.fsum(shares.values())
-    held = [available[n] / share for n, share in sorted(shares.items()) if share >= SIGNIFICANT * asked > 0]
+    whole = sum(size for name, size in available.items() if name not in named) or sum(available.values())
+    held = [available[n] / share for n, share in sorted(shares.items()) if share >= SIGNIFICANT * asked > 0 and available[n] >= SIGNIFICANT * whole]
     total = min(held, default=float(sum(available.values())))
     return {name: min(float(size), shares.get(name, 0.0) * total) for name, size in available.items()}
 
@@ -369,7 +373,7 @@ def budgets_of(available: Mapping[str, int], stage: Any) -> dict[str, float]:
     limits: dict[str, float] = {}
     for _ in range(100):
         shares = shares_of(available, stage, limits)
-        found = shares_to_budgets(available, shares)
+        found = shares_to_budgets(available, shares, stage.cap.keys())
         whole = math.fsum(found.values())
         # A value that has too little leaves room that would lift the others over their caps: what it has is its cap, and the rest is shared again.
         short = {n: found[n] / whole for n in shares if whole and available[n] <= found[n] < shares[n] * whole / math.fsum(shares.values()) * (1 - 1e-9)}

@@ -20,12 +20,12 @@ from pipeline.measures import MEASURES
 from pipeline.recipe import Recipe
 from pipeline.sources import InputFile, Source, Unit, content_hash, list_units, reader_version
 from pipeline.sources.units import is_repository
-from pipeline.stages import Deduplicate, Downsample, Filter, For, Language, Score, Stage, label
+from pipeline.stages import Deduplicate, Downsample, Filter, For, Language, Pack, Score, Stage, label
 from pipeline.store import Store, fingerprint, full_disk_told, open_model
 
 FORMAT = 2  # of artefacts and releases; raised when their layout changes
 
-Kind = Literal["text", "columns", "language", "filter", "score", "tokens", "round", "mix", "release"]
+Kind = Literal["text", "columns", "language", "filter", "score", "pack", "tokens", "round", "mix", "release"]
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,7 @@ class Artefacts:
     columns: tuple[str, ...] = ()  # row for row beside the text
     sparse: tuple[str, ...] = ()  # for some rows only, with a `row` column
     drops: tuple[str, ...] = ()
+    packed: str | None = None  # texts in the place of some rows' own: repositories as one document
 
 
 @dataclass(frozen=True)
@@ -53,10 +54,10 @@ class Step:
 
     @property
     def per_unit(self) -> bool:
-        return self.kind in ("text", "columns", "language", "filter", "score", "tokens")
+        return self.kind in ("text", "columns", "language", "filter", "score", "pack", "tokens")
 
     def artefact(self, unit: int) -> str:
-        folder = "drops" if self.kind in ("filter", "round", "mix") else self.kind
+        folder = "drops" if self.kind in ("filter", "round", "mix", "pack") else self.kind
         return f"{folder}/{self.prints[unit][:2]}/{self.prints[unit]}"
 
 
@@ -94,17 +95,20 @@ class Plan:
         """What steps before `step` made of a unit."""
         found = Artefacts(unit, self.steps[0].artefact(unit) + ".arrow")
         columns, sparse, drops = [], [], []
+        packed = None
         for s in self.steps[1:step]:
             name = s.artefact(unit)
             if s.kind in ("columns", "language"):
                 columns.append(name + ".arrow")
             elif s.kind in ("score", "tokens"):
                 sparse.append(name + ".arrow")
-            elif s.kind in ("filter", "round", "mix"):
+            elif s.kind in ("filter", "round", "mix", "pack"):
                 drops.append(name + ".arrow")
+                if s.kind == "pack":
+                    packed = name + ".text.arrow"
                 if s.kind == "mix" or (s.kind == "round" and isinstance(s.stages[0], Deduplicate) and s.stages[0].by == "minhash"):
                     sparse.append(name + ".sparse.arrow")
-        return Artefacts(found.unit, found.text, tuple(columns), tuple(sparse), tuple(drops))
+        return Artefacts(found.unit, found.text, tuple(columns), tuple(sparse), tuple(drops), packed)
 
     def done(self, step: int, unit: int) -> bool:
         """Whether a unit's artefact of a step is there, whole."""
@@ -261,6 +265,9 @@ def _steps(recipe: Recipe, units: list[Unit], sources: Mapping[str, Source], qua
         elif isinstance(stage, Score):
             run = []
             step = Step("score", label(stage), (stage,), identity={"stages": [stage.identity()], "format": FORMAT})
+        elif isinstance(stage, Pack):
+            run = []
+            step = Step("pack", label(stage), (stage,), identity={"stages": [stage.identity()], "format": FORMAT})
         else:
             run = []
             assert isinstance(stage, Deduplicate | Downsample)

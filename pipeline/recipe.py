@@ -19,7 +19,7 @@ from pipeline.errors import ModelError, RecipeError
 from pipeline.measures import MEASURES
 from pipeline.schema import DOCUMENT
 from pipeline.shards import RELEASE
-from pipeline.stages import STAGES, TEXT_COLUMNS, Deduplicate, Filter, For, Language, Names, OptOut, Score, Settings, Stage, known_columns, label
+from pipeline.stages import STAGES, TEXT_COLUMNS, Deduplicate, Filter, For, Language, Names, OptOut, Pack, Score, Settings, Stage, known_columns, label
 
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "B": 10**9, "T": 10**12}
 
@@ -365,6 +365,8 @@ def _check_whole(recipe: Recipe, fault: Any) -> None:
         if isinstance(stage, Filter):
             for column in stage.bounds:
                 _check_column(stage, column, (*path, "bounds", column), added, texts, later, fault)
+        if isinstance(stage, Pack) and i != len(recipe.stages) - 1:
+            raise fault(path, "`pack` makes one document of a repository's files, which no later stage could judge by themselves; move it to the end")
         if isinstance(stage, Score) and not any(isinstance(s, Deduplicate) and s.by == "id" for s in recipe.stages[:i]):
             raise fault(path, "models judge survivors: `score` stands after `- deduplicate: {by: id}`; move it down")
         try:

@@ -167,7 +167,12 @@ class _Run:
         if step.kind == "tokens":
             tokenizer = self.plan.recipe.mix.tokenizer
             return Link(make=partial(tasks.TokenStep, tokenizer if "/" in tokenizer else f"bundled:{tokenizer}"))
-        calls: dict[str, Callable[..., dict[str, Any]]] = {"text": tasks.make_text, "columns": tasks.make_columns, "filter": tasks.make_drops}
+        calls: dict[str, Callable[..., dict[str, Any]]] = {
+            "text": tasks.make_text,
+            "columns": tasks.make_columns,
+            "filter": tasks.make_drops,
+            "pack": tasks.make_packs,
+        }
         return Link(calls[step.kind])
 
     def _arguments(self, s: int, u: int) -> tuple[Any, ...]:
@@ -186,7 +191,7 @@ class _Run:
         before = self.plan.artefacts(u, s)
         if step.kind == "columns":
             return (self.store, name, before, step.measures)
-        if step.kind == "filter":
+        if step.kind in ("filter", "pack"):
             return (self.store, name, before, step.stages)
         if step.kind in ("score", "tokens"):
             known = fingerprint([step.identity, self._described(s, u)])
@@ -196,7 +201,7 @@ class _Run:
     def _described(self, s: int, u: int) -> list[str]:
         """What a document of a unit is, whatever was judged before step `s`: its text, and for a score the language that chooses thresholds."""
         steps = self.plan.steps
-        return [t.prints[u] for t in steps[:s] if t.kind == "text" or (t.kind == "language" and steps[s].kind == "score")]
+        return [t.prints[u] for t in steps[:s] if t.kind in ("text", "pack") or (t.kind == "language" and steps[s].kind == "score")]
 
     def _stop_on(self, errors: Sequence[Exception]) -> None:
         """Errors of units: the inputs that could not be opened, in one list, after all else was done."""
@@ -294,7 +299,7 @@ class _Run:
     def _alive(self, s: int) -> int:
         """Survivors before step `s`: what sizes the partitions of its first phase."""
         for t in range(s - 1, -1, -1):
-            if self.plan.steps[t].kind in ("filter", "round", "mix"):
+            if self.plan.steps[t].kind in ("filter", "round", "mix", "pack"):
                 return sum(tasks.marker(self.store, self.plan.steps[t].artefact(u))["kept"] for u in range(len(self.plan.units)))
         return sum(tasks.marker(self.store, self.plan.steps[0].artefact(u))["rows"] for u in range(len(self.plan.units)))
 
@@ -304,7 +309,7 @@ class _Run:
         """Account for every row, scatter, write shards and ledger, then the manifest; rename into place."""
         plan_, store, recipe = self.plan, self.store, self.plan.recipe
         n = len(plan_.units)
-        stages = [label(st) for step in plan_.steps for st in step.stages if step.kind in ("filter", "round")] + ["mix"]
+        stages = [label(st) for step in plan_.steps for st in step.stages if step.kind in ("filter", "round", "pack")] + ["mix"]
         before = [plan_.artefacts(u, s) for u in range(n)]
         name, building = "release", _building(plan_)
         self.progress.begin(name, 4)

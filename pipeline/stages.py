@@ -1,7 +1,7 @@
 """Every stage that a recipe may name, with its settings, its identity and what it does to one batch or asks of a round.
 
 A stage is frozen settings. It declares its scope: `text` (rewrites a record's text), `columns` (adds numbers beside it), `verdict`
-(judges a row by itself) or `round` (judges rows by other rows). How units, rounds and files are driven is not its business.
+(judges a row by itself), `round` (judges rows by other rows) or `pack` (makes one row of several). How units, rounds and files are driven is not its business.
 """
 
 import re
@@ -63,7 +63,7 @@ class Stage(Settings):
     """Common to all stages. `version` is raised by hand whenever the output changes for the same settings."""
 
     stage: ClassVar[str]
-    scope: ClassVar[Literal["text", "columns", "verdict", "round"]]
+    scope: ClassVar[Literal["text", "columns", "verdict", "round", "pack"]]
     version: ClassVar[int] = 1
     adds: ClassVar[tuple[str, ...]] = ()
     where: For | None = Field(None, alias="for")
@@ -387,7 +387,7 @@ class Downsample(Stage):
 
     stage = "downsample"
     scope = "round"
-    version = 3
+    version = 4
     where: For = Field(alias="for")
     by: Literal["programming_language", "repository", "subdomain", "source", "licence"]
     cap: dict[str, Share] = Field(default_factory=dict)
@@ -407,6 +407,29 @@ class Downsample(Stage):
 
     def reads(self) -> tuple[str, ...]:
         return (*super().reads(), self.by)
+
+
+class Pack(Stage):
+    """Files of one repository as one document, in the order of their dependencies, each under a line with its path. The last of the stages.
+
+    Of the language that most of its bytes are in, the first file by that order stays and holds the text; the others leave as packed with it. One larger than `max_bytes` makes several.
+    Files of a repository that stand in different units (of a huge folder, or in Parquet) are packed with those of their unit.
+    """
+
+    stage = "pack"
+    scope = "pack"
+    where: For = Field(alias="for")
+    by: Literal["repository"] = "repository"
+    marker: str = "<file_sep>{path}\n"
+    max_bytes: PositiveInt = 1_000_000
+
+    def reads(self) -> tuple[str, ...]:
+        return (*super().reads(), "repository", "path")
+
+    def engines(self) -> dict[str, str]:
+        from pipeline.rewrite import pack
+
+        return {"pack": str(pack.VERSION)}
 
 
 class Score(Stage):
@@ -473,6 +496,7 @@ STAGES: dict[str, type[Stage]] = {
     "deduplicate": Deduplicate,
     "score": Score,
     "downsample": Downsample,
+    "pack": Pack,
 }
 
 # Columns that a bound may name, beside the catalogue of measures: what earlier stages add, by stage.

@@ -23,7 +23,7 @@ from pipeline.planning import Artefacts
 from pipeline.rounds import Context, Phase, partition_of, split
 from pipeline.schema import DOCUMENT, DROP, UNREADABLE, check, check_conservation
 from pipeline.sources import Source, Unit, read
-from pipeline.stages import Choice, Filter, Language, Score, Stage
+from pipeline.stages import Choice, Filter, Language, Pack, Score, Stage
 from pipeline.store import Store
 from pipeline.texts import Texts
 
@@ -91,10 +91,11 @@ class View:
         light = self.columns([n for n in names if n != "text"])
         alive, start = self.alive, 0
         source = self.store.read_batches(self.artefacts.text, ["text"]) if "text" in names else iter([])
+        packed = self.store.read_table(self.artefacts.packed) if self.artefacts.packed and "text" in names else None
         while start < self.rows:
             if "text" in names:
                 batch = next(source)
-                here, table = batch.num_rows, light.slice(start, batch.num_rows).append_column("text", batch.column("text"))
+                here, table = batch.num_rows, light.slice(start, batch.num_rows).append_column("text", _with_packs(batch.column("text"), start, packed))
             else:
                 here, table = self.rows, light
             keep = alive[start : start + here]
@@ -103,6 +104,19 @@ class View:
             start += here
             if keep.any():
                 yield table if keep.all() else table.filter(pa.array(keep))
+
+
+def _with_packs(texts: pa.Array, start: int, packed: pa.Table | None) -> pa.Array:
+    """The texts of rows `start` and on, those of packs in the place of their first file's."""
+    if packed is None or not packed.num_rows:
+        return texts
+    rows = packed.column("row").to_numpy()
+    a, b = np.searchsorted(rows, [start, start + len(texts)])
+    if a == b:
+        return texts
+    mask = np.zeros(len(texts), bool)
+    mask[rows[a:b] - start] = True
+    return pc.replace_with_mask(texts, pa.array(mask), packed.column("text").slice(a, b - a).combine_chunks())
 
 
 def marker(store: Store, name: str) -> dict[str, Any]:
@@ -293,6 +307,47 @@ def _refused(stage: Choice, table: pa.Table, wanted: np.ndarray) -> tuple[np.nda
     asked = np.flatnonzero(wanted)
     found = [(row, reason) for row, reason in zip(asked, stage.broken(table.take(pa.array(asked))), strict=True) if reason is not None]
     return np.array([row for row, _ in found], np.int64), [reason for _, reason in found], np.full(len(found), np.nan)
+
+
+_PACKED = pa.schema([pa.field("row", pa.uint32(), nullable=False), pa.field("text", pa.string(), nullable=False)])
+
+
+def make_packs(store: Store, name: str, artefacts: Artefacts, stages: Sequence[Pack]) -> dict[str, Any]:
+    """The survivors of each repository as one document: their text beside the drops, in a file of its own. Memory: the unit's source code."""
+    from pipeline.rewrite.pack import packs
+
+    view, (stage,) = View(store, artefacts), stages
+    repositories: dict[str, list[tuple[str, int, str, str, str]]] = {}
+    names = ("repository", "path", "row", "id", "text", "programming_language")
+    for batch in view.survivors(list(dict.fromkeys(("id", "text", "programming_language", *stage.reads())))):
+        mine = batch.filter(pa.array(stage.mask(batch)))
+        for repository, path, row, i, text, language in zip(*(mine.column(c).to_pylist() for c in names), strict=True):
+            if repository is not None and path is not None:
+                repositories.setdefault(repository, []).append((path, row, i, text, language or ""))
+    texts: list[tuple[int, str]] = []
+    drops: list[tuple[int, str]] = []
+    for files in repositories.values():
+        files.sort()
+        for members, text in packs([f[0] for f in files], [f[3] for f in files], stage.marker, stage.max_bytes):
+            sizes: Counter[str] = Counter()
+            for m in members:
+                sizes[files[m][4]] += len(files[m][3])
+            main = min(sizes, key=lambda language: (-sizes[language], language))
+            first = next(files[m] for m in members if files[m][4] == main)
+            texts.append((first[1], text))
+            drops += [(files[m][1], first[2]) for m in members if files[m] is not first]
+    texts.sort()
+    drops.sort()
+    store.write_table(name + ".text.arrow", pa.table([[r for r, _ in texts], [t for _, t in texts]], schema=_PACKED))
+    n = len(drops)
+    gone = [
+        pa.array([row for row, _ in drops], pa.uint32()),
+        pa.array(["pack"] * n, pa.string()),
+        pa.array(["packed with its repository"] * n, pa.string()),
+        pa.nulls(n, pa.float64()),
+        pa.array([other for _, other in drops], pa.string()),
+    ]
+    return write_drops(store, name, pa.table(gone, schema=DROP), int(view.alive.sum()))
 
 
 def write_drops(store: Store, name: str, drops: pa.Table, given: int, **counts: Any) -> dict[str, Any]:
