@@ -42,6 +42,7 @@ RELEASE = pa.schema(
         pa.field("programming_language", pa.string()),
         pa.field("repository", pa.string()),
         pa.field("path", pa.string()),
+        pa.field("stars", pa.int64()),
         pa.field("licence_file", pa.string()),
         pa.field("licence_confidence", pa.float64()),
         pa.field("language", pa.string()),

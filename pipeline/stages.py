@@ -335,7 +335,7 @@ class OptOut(Choice):
 class Deduplicate(Stage):
     """Keep one document of each group that shares an id, a URL, the folded text, or most of its shingles.
 
-    Which one is kept: the earliest in `prefer` (source names), then by `keep`, then the smallest id.
+    Which one is kept: the earliest in `prefer` (source names), then by `keep` (of repositories with as many stars, the newest), then the smallest id.
     Texts with fewer than `min_shingles` shingles have no meaningful Jaccard: `short` says what becomes of them, and they are counted.
     """
 
@@ -343,7 +343,7 @@ class Deduplicate(Stage):
     scope = "round"
     adds = ()
     by: Literal["id", "url", "text", "minhash"]
-    keep: Literal["newest", "oldest"] = "newest"
+    keep: Literal["newest", "oldest", "most_stars"] = "newest"
     prefer: Names = ()
     bands: PositiveInt | None = None
     rows: PositiveInt | None = None
@@ -367,6 +367,9 @@ class Deduplicate(Stage):
     @property
     def name(self) -> str:
         return f"deduplicate_{self.by}"
+
+    def reads(self) -> tuple[str, ...]:
+        return (*super().reads(), *(("stars",) if self.keep == "most_stars" else ()))
 
     def engines(self) -> dict[str, str]:
         if self.by in ("text", "minhash"):

@@ -40,15 +40,21 @@ def canonical_url(url: str) -> str:
     return urlunsplit((parts.scheme.lower(), netloc, parts.path or "/", parts.query, ""))
 
 
-def preference(documents: pa.Table, prefer: tuple[str, ...]) -> np.ndarray:
-    """Rank of each document's source: its place in `prefer`, or after all of them. (documents,) int32"""
-    place = pc.index_in(documents.column("source"), pa.array(prefer, pa.string()))
-    return pc.fill_null(place, len(prefer)).to_numpy().astype(np.int32)
+_STARS = 1 << 21  # more than any repository has
+
+
+def preference(documents: pa.Table, stage: Any) -> np.ndarray:
+    """Rank of each document: by its source's place in `prefer`, or after all of them; then, for `most_stars`, by its repository's stars. (documents,) int32"""
+    place = pc.fill_null(pc.index_in(documents.column("source"), pa.array(stage.prefer, pa.string())), len(stage.prefer)).to_numpy().astype(np.int64)
+    if stage.keep == "most_stars":
+        stars = np.nan_to_num(pc.fill_null(documents.column("stars").cast(pa.float64()), 0.0).to_numpy())
+        place = place * _STARS + (_STARS - 1 - np.clip(stars, 0, _STARS - 1).astype(np.int64))
+    return place.astype(np.int32)
 
 
 def rank_order(keep: str) -> list[tuple[str, str]]:
     """The sort that puts the document to keep first."""
-    return [("prefer", "ascending"), ("date", "descending" if keep == "newest" else "ascending"), ("id", "ascending"), ("tie", "ascending")]
+    return [("prefer", "ascending"), ("date", "ascending" if keep == "oldest" else "descending"), ("id", "ascending"), ("tie", "ascending")]
 
 
 def _halves(strings: list[str]) -> tuple[np.ndarray, np.ndarray]:
@@ -88,7 +94,7 @@ def _by_key(documents: pa.Table, context: Context) -> pa.Table:
         [
             pa.array(high),
             pa.array(low),
-            pa.array(preference(documents, stage.prefer)),
+            pa.array(preference(documents, stage)),
             documents.column("date"),
             documents.column("id"),
             pa.array(tie),

@@ -46,7 +46,7 @@ def _address(table: pa.Table) -> np.ndarray:
 
 def _rank_columns(documents: pa.Table, stage: Any) -> dict[str, Any]:
     return {
-        "prefer": pa.array(preference(documents, stage.prefer)),
+        "prefer": pa.array(preference(documents, stage)),
         "date": documents.column("date"),
         "id": documents.column("id"),
         "tie": pa.array(np.zeros(documents.num_rows, np.uint64)),

@@ -206,7 +206,22 @@ def _canonical(name: str) -> str:
 
 
 # The allow-list of the shipped recipes: permissive licences and public-domain dedications (methods: The Stack, RedPajama).
-ALLOWED = ("MIT", "Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "ISC", "Unlicense", "CC0-1.0", "Zlib", "BSL-1.0", "0BSD", "MIT-0", "PSF-2.0", "Python-2.0", "Python-2.0.1")
+ALLOWED = (
+    "MIT",
+    "Apache-2.0",
+    "BSD-2-Clause",
+    "BSD-3-Clause",
+    "ISC",
+    "Unlicense",
+    "CC0-1.0",
+    "Zlib",
+    "BSL-1.0",
+    "0BSD",
+    "MIT-0",
+    "PSF-2.0",
+    "Python-2.0",
+    "Python-2.0.1",
+)
 
 
 def is_allowed(expression: str, allow: Collection[str]) -> bool:
