@@ -144,6 +144,7 @@ MEASURES: dict[str, Measure] = {
     "xml_declaration": Measure(files.xml_declaration, "0 or 1", STARCODER),
     "html_visible_characters": Measure(files.html_visible_characters, "characters", STARCODER, nullable=True),
     "html_visible_fraction": Measure(files.html_visible_fraction, "of characters", STARCODER, nullable=True),
+    "comment_character_fraction": Measure(files.comment_character_fraction, "of bytes", OPENCODER, nullable=True),
     "syntax_error_fraction": Measure(files.syntax_error_fraction, "of bytes", "tree-sitter", nullable=True),
 }
 

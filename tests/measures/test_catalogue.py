@@ -101,6 +101,7 @@ EXAMPLES: dict[str, tuple[str, float] | tuple[str, float, str, str]] = {
     "xml_declaration": ("<?xml version='1.0'?>", 1, "a.xml", "XML"),
     "html_visible_characters": ("<p title='no'>a b</p><script>if (x) y</script><!-- no -->&amp;", 3, "a.html", "HTML"),
     "html_visible_fraction": ("<b>abc</b>", 0.3, "a.html", "HTML"),
+    "comment_character_fraction": ("x = '#' # ab\n", 4 / 13, "a.py", "Python"),
     "syntax_error_fraction": ("x = 1\n", 0, "a.py", "Python"),
 }
 
@@ -185,6 +186,25 @@ def test_the_empty_and_the_blank_text_are_defined(text: str | None) -> None:
 def test_asking_for_one_column_or_for_all_gives_the_same() -> None:
     every = columns(examples.ALL)
     assert same(every, {name: measure(Texts(examples.ALL), [name])[name] for name in MEASURES})
+
+
+@pytest.mark.parametrize(
+    ("language", "text", "comment"),
+    [
+        ("C", 'char *s = "// no"; // yes\n/* and\nthis */ int a;\n', "// yes/* and\nthis */"), ("Python", '"""doc"""\nx = """no"""  # y\n', '"""doc"""# y'), ("SQL", "select '--'; -- y\n", "-- y"),
+        ("TeX", "10\\% % y\n", "% y"), ("HTML", "<p><!-- y --></p>", "<!-- y -->"), ("Rust", "/* open", "/* open"), ("Common Lisp", '";" ; y', "; y"), ("Go", "a := `// no`", ""),
+    ],
+)  # fmt: skip
+def test_comments_by_language(language: str, text: str, comment: str) -> None:
+    found = measure(Texts([text], ["f"], [language]), ["comment_character_fraction"])["comment_character_fraction"][0]
+    assert found == pytest.approx(len(comment) / len(text))
+
+
+def test_broken_syntax_is_a_share_of_the_file() -> None:
+    pytest.importorskip("tree_sitter_language_pack")
+    texts = ["def f(:\n  x ==\n" * 20, "def f():\n    return 1\n", "{" * 100_000, ""]
+    found = measure(Texts(texts, ["f"] * 4, ["Python", "Python", "JSON", "Python"]), ["syntax_error_fraction"])["syntax_error_fraction"]
+    assert 0.1 < found[0] <= 1 and found[1] == 0 and 0 < found[2] <= 1 and math.isnan(found[3])
 
 
 FILES = st.tuples(
