@@ -46,6 +46,8 @@ _KIND = np.zeros(256, np.uint8)
 _KIND[[34, 39, 96]] = _QUOTE
 _KIND[[ord(c) for c in "TFyY"]] = _MARK_  # with what a mark begins
 _KIND[10] = _LINE
+_FIRST = np.zeros(256, np.bool_)  # with what an assertion or an import begins
+_FIRST[[word[0] for word in (_ASSERT, *_IMPORTS)]] = True
 
 
 @njit(cache=True, nogil=True)
@@ -86,11 +88,12 @@ def _scan(data: np.ndarray, offsets: np.ndarray, todo: tuple, assertion: np.ndar
                 break
             first = k
             out[t, 2] += 1
-            out[t, 4] += _at(data, k, stop, assertion)
-            for word in imports:
-                if _at(data, k, stop, word):
-                    out[t, 5] += 1
-                    break
+            if _FIRST[data[k]]:
+                out[t, 4] += _at(data, k, stop, assertion)
+                for word in imports:
+                    if _at(data, k, stop, word):
+                        out[t, 5] += 1
+                        break
             long_word = False
             marked = False
             while k < stop:
@@ -106,11 +109,16 @@ def _scan(data: np.ndarray, offsets: np.ndarray, todo: tuple, assertion: np.ndar
                     close = _closing(data, k, stop)
                     if close > 0:
                         size = 0
+                        longest = 0
+                        characters = 0
                         for j in range(k + 1, close):
-                            if data[j] & 0xC0 != 0x80:
-                                out[t, 0] += 1
-                                size = 0 if data[j] <= 32 else size + 1
-                                long_word = long_word or size > LONG_STRING_WORD
+                            c = data[j]
+                            whole = c & 0xC0 != 0x80
+                            characters += whole
+                            size = 0 if c <= 32 else size + whole
+                            longest = max(longest, size)
+                        out[t, 0] += characters
+                        long_word = long_word or longest > LONG_STRING_WORD
                         k = close
                 k += 1
             out[t, 1] += long_word

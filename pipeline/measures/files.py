@@ -32,9 +32,13 @@ _FEW_KEYS = 40
 
 
 def _files(texts: Texts) -> tuple[np.ndarray, list[str], list[bytes]]:
-    """The rows that are files, their paths, and their bytes."""
+    """The rows that are files, their paths, and their bytes; asked for by several measures, made once."""
+    if (made := texts.__dict__.get("_files")) is not None:
+        return made  # type: ignore[no-any-return]
     rows = np.array([i for i, path in enumerate(texts.paths) if path is not None], np.int64)
-    return rows, [str(texts.paths[i]) for i in rows], [_bytes(texts, i) for i in rows]
+    made = (rows, [str(texts.paths[i]) for i in rows], [_bytes(texts, i) for i in rows])
+    texts.__dict__["_files"] = made
+    return made
 
 
 def _bytes(texts: Texts, row: int) -> bytes:

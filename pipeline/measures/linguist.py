@@ -219,6 +219,8 @@ def by_content(text: Text) -> str | None:
     """What magika's network says of a text alone. None where it is not sure, where it names no language of Linguist's, and for the blank text."""
     if not text.strip():
         return None
+    if (said := _at_sight(_str(text[:_SIGHT]))) is not None:
+        return said
     label = _label(_ends(text))
     if label in _UNKNOWN:
         return None
@@ -236,6 +238,23 @@ def _by_content(left: Sequence[str], path: str, text: Text) -> str | None:
         return None
     said = by_content(text)
     return said if said is not None and (not left or said in left) else min(left) if left else None
+
+
+_SIGHT = 4000
+_DIRECTIVE = re.compile(r"^[ \t]*#[ \t]*(?:ifndef|ifdef|include|pragma)\b", re.MULTILINE)
+_CPP = re.compile(r"\bnamespace\s+\w+|\btemplate\s*<|\bclass\s+\w+|\bstd::|^\s*(?:public|private):", re.MULTILINE)
+_KEYED = re.compile(r"^\s*(?:[\w.-]+\s*[:=]|[-*#\\%@<\[/|])", re.MULTILINE)
+
+
+def _at_sight(start: str) -> str | None:
+    """C++ headers, which often have no extension, and plain prose: together most files whose name says nothing. None for the rest."""
+    if _DIRECTIVE.search(start):
+        return "C++" if _CPP.search(start) else None
+    lines = [line for line in start.split("\n") if line.strip()]
+    marks = sum(start.count(mark) for mark in "{}();=<>$|\\[]&#`*_")
+    if lines and len(start) > 40 * len(lines) and 100 * marks < len(start) and 5 * len(_KEYED.findall(start)) < len(lines):
+        return "Text"
+    return None
 
 
 def _ends(text: Text) -> bytes:
@@ -321,7 +340,7 @@ _HANDS_OFF = re.compile(
 )
 _MADE_AGAIN = re.compile(r"generat|overwritten|re-?created|\bwill be lost\b|生成", re.IGNORECASE)
 _MARKED_LINES = 30
-_BEGINNING = 6000  # bytes
+_BEGINNING = 4000  # bytes
 # Every line that `_MADE_LINE` finds, or `_HANDS_OFF` with `_MADE_AGAIN`, holds one of these: RE2 tells most files by their absence.
 _WORDS = r"(?i)generat|overwritten|re-?created|be lost|produced|compiled by|built by|made by|dump|exported|creator|maintained by|updated by|created (?:by|from|with|using|via)|written (?:by|from|with|using)|autogen|生成|产生|產生"
 _LINE_WORDS = (
