@@ -340,3 +340,27 @@ def test_grouping_changes_no_licence_and_an_edited_manifest_its_own_units_alone(
     (tmp_path / "p" / "a" / "package.json").write_text('{"license": "MIT"}')
     after = {u.files[0].path: u.identity() for u in list_units(source, group_bytes=1)}
     assert {path for path in before if before[path] != after[path]} == {"a/a.py", "a/package.json"}
+
+
+def test_parquet_like_the_stacks(tmp_path):
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    table = pa.table(
+        {
+            "content": ["fn main() {}\n", "int a;\n", "x = 1\n"],
+            "max_stars_repo_name": ["o/r", "o/r", "p/q"],
+            "max_stars_repo_path": ["src/main.rs", "a.h", "b.py"],
+            "max_stars_repo_licenses": [["mit"], ["apache-2.0", "GPL-2.0"], []],
+            "max_stars_count": pa.array([12.0, None, 1e300], pa.float64()),
+        }
+    )
+    pq.write_table(table, tmp_path / "stack.parquet")
+    columns = {
+        name: f"max_stars_{theirs}" for name, theirs in (("repository", "repo_name"), ("path", "repo_path"), ("licence", "repo_licenses"), ("stars", "count"))
+    }
+    source = Source("s", "parquet", (str(tmp_path / "*.parquet"),), domain="code", columns={"text": "content", **columns})
+    rows = [row for unit in list_units(source) for batch in read(source, unit) for row in batch.records.to_pylist()]
+    assert [row["programming_language"] for row in rows] == ["Rust", "C", "Python"], "found, where no column says it"
+    assert [row["licence"] for row in rows] == ["MIT", "Apache-2.0 AND GPL-2.0-only", None]
+    assert [(row["repository"], row["path"], row["stars"]) for row in rows] == [("o/r", "src/main.rs", 12), ("o/r", "a.h", None), ("p/q", "b.py", None)]
