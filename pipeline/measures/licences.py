@@ -1,7 +1,7 @@
 """Which licence a file of source code is under: SPDX ids from licence files, headers and package manifests, and whether an allow-list lets it in.
 
 Licence texts are told by askalono (Amazon, Apache-2.0; Sørensen-Dice over pairs of words against the SPDX list). It takes 0.3 s a text, so copyright lines
-and white space are taken out first and each remaining text is asked about once in a process. Of a file, its own SPDX header counts first, then the
+and white space are taken out first and each remaining text is asked about once in a process. Of a file, its own SPDX header or notice counts first, then the
 nearest licence file upward in its tree, then the nearest package manifest.
 """
 
@@ -12,7 +12,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 
-VERSION = 1
+VERSION = 2
 ENGINES = {"pyaskalono": version("pyaskalono")}
 SURE = 0.8  # askalono's own bound for a match
 LONGEST = 200_000  # characters of a licence file that are read
@@ -132,6 +132,36 @@ def of_header(text: str) -> str | None:
     said = [re.sub(r"[\s*/>}-]+\Z", "", m.group(1)) for m in _SPDX_HEADER.finditer(text[:4096])]
     found = list(dict.fromkeys(normal(one) for one in said if one))
     return " AND ".join(f"({one})" if " OR " in one and len(found) > 1 else one for one in found)[:LONGEST_EXPRESSION] or None
+
+
+# What files say in their first comment where they give no SPDX id. In this order: a GPL with "or later" before one without.
+_NOTICES = [
+    (re.compile(pattern, re.IGNORECASE), spdx)
+    for pattern, spdx in (
+        (r"distributed under the boost software license,? version 1\.0", "BSL-1.0"),
+        (r"licensed under the apache license,? version 2\.0|under the terms of the apache license,? version 2\.0", "Apache-2.0"),
+        (r"gnu affero general public license as published by the free software foundation", "AGPL-3.0-or-later"),
+        (r"gnu (?:lesser|library) general public license as published by the free software foundation", "LGPL-2.1-or-later"),
+        (r"gnu general public license as published by the free software foundation[;,] (?:either )?version 3", "GPL-3.0-or-later"),
+        (r"gnu general public license(?: version 2)? as published by the free software foundation", "GPL-2.0-or-later"),
+        (r"subject to the terms of the mozilla public license,? v\. ?2\.0", "MPL-2.0"),
+        (r"permission is hereby granted, free of charge, to any person obtaining a copy", "MIT"),
+        (r"permission to use, copy, modify, and/?(?:or)? ?distribute this software for any purpose with or without fee is hereby granted", "ISC"),
+        (r"(?:released|licensed|distributed|available|is) under the mit licen[cs]e|licensed mit\b", "MIT"),
+        (r"confidential and proprietary|proprietary and confidential|unauthori[sz]ed copying of this file", RESTRICTED),
+    )
+]
+NOTICE_CONFIDENCE = 0.9
+_GAP = re.compile(r"[\s*/#;%!-]+")  # between the words of a comment that goes over lines
+
+
+def of_notice(text: str) -> str | None:
+    """The licence that a file's first comment names in words. It speaks for this file, whatever stands in the repository."""
+    start = text[:4096]
+    if not re.search(r"licen[cs]e|permission|proprietary|unauthori", start, re.IGNORECASE):
+        return None
+    words = _GAP.sub(" ", start)
+    return next((spdx for pattern, spdx in _NOTICES if pattern.search(words)), None)
 
 
 _TROVE = {

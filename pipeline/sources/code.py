@@ -218,9 +218,17 @@ def _add(builder: Builder, file: str, offset: int, repository: _Repository, path
         if "\ufffd" in text or any(c < " " and c not in "\n\r\t\f\x1b" for c in text):
             builder.unreadable(file, offset, "unreadable: the text's encoding was not found", name)
             return
-    stated = licences.of_header(beginning)
-    found = licences.Licence(stated, path, 1.0) if stated else repository.tree.of(path)
+    found = _licence(repository, path, beginning)
     builder.add(
         hash_id(name), file, offset, text=text, url=name, date=repository.date, repository=repository.name, path=path,
         licence=found.spdx if found else None, licence_file=found.file if found else None, licence_confidence=found.confidence if found else None,
     )  # fmt: skip
+
+
+def _licence(repository: _Repository, path: str, text: str) -> licences.Licence | None:
+    """What the file says of itself, else what its repository says of it. A licence's own text says nothing of itself that its folder does not."""
+    if (stated := licences.of_header(text)) is not None:
+        return licences.Licence(stated, path, 1.0)
+    if not licences.names_licence(path) and (noted := licences.of_notice(text)) is not None:
+        return licences.Licence(noted, path, licences.NOTICE_CONFIDENCE)
+    return repository.tree.of(path)

@@ -6,7 +6,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.measures.licences import ALLOWED, Tree, is_allowed, names_licence, names_manifest, normal, of_header, of_manifest, of_text, without_copyright
+from pipeline.measures.licences import (
+    ALLOWED,
+    Tree,
+    is_allowed,
+    names_licence,
+    names_manifest,
+    normal,
+    of_header,
+    of_manifest,
+    of_notice,
+    of_text,
+    without_copyright,
+)
 from tests.sources.test_code import MIT
 
 BSD = """Copyright (c) 2019, Nobody
@@ -87,6 +99,23 @@ def test_headers_and_manifests() -> None:
     assert of_manifest("METADATA", "Classifier: License :: OSI Approved :: MIT License\n") == "MIT"
     assert of_manifest("pom.xml", "<license>\n <name>The Apache License, Version 2.0</name>") == "Apache-2.0"
     assert of_manifest("x.gemspec", "  spec.license = 'MIT'\n") == "MIT"
+
+
+@pytest.mark.parametrize(
+    ("text", "licence"),
+    [
+        ("//  Distributed under the Boost\n//  Software License, Version 1.0.", "BSL-1.0"),
+        ("/*\n * Licensed under the Apache License, Version 2.0 (the \"License\");\n", "Apache-2.0"),
+        ("# This program is free software: you can redistribute it and/or modify\n# it under the terms of the GNU General Public License as published by\n# the Free Software Foundation, either version 3 of the License, or\n", "GPL-3.0-or-later"),
+        (" * GNU General Public License version 2 as published by the Free Software Foundation\n", "GPL-2.0-or-later"),
+        ("// Use of this source code is governed by a BSD-style license that can be found in the LICENSE file.", None),
+        ("# This Source Code Form is subject to the terms of the Mozilla Public\n# License, v. 2.0.", "MPL-2.0"),
+        ("// Confidential and proprietary. Licence on request.", "LicenseRef-restricted"),
+        ("print('license plate')", None), ("", None),
+    ],
+)  # fmt: skip
+def test_notices_in_words(text: str, licence: str | None) -> None:
+    assert of_notice(text) == licence
 
 
 def test_names() -> None:

@@ -225,11 +225,19 @@ LICENSED = {
     "vendor/gpl/COPYING": b"GNU GENERAL PUBLIC LICENSE\nVersion 2, June 1991\n",
     "vendor/gpl/deep/b.c": b"int b;\n",
     "vendor/gpl/c.c": b"/* SPDX-License-Identifier: (BSD-3-Clause OR GPL-2.0) */\nint c;\n",
+    "lib/gpl.c": b"/* This library is free software: GNU Lesser General Public License as published by the Free Software Foundation */\\nint g;\\n",
     "js/package.json": b'{"name": "j", "license": "ISC"}',
     "js/index.js": b"module.exports = 1;\n",
     "LICENSE": MIT.encode(),
 }
-EXPECTED = {"a.py": "MIT", "vendor/gpl/deep/b.c": "GPL-2.0-only", "vendor/gpl/c.c": "(BSD-3-Clause OR GPL-2.0-only)", "js/index.js": "ISC", "LICENSE": "MIT"}
+EXPECTED = {
+    "a.py": "MIT",
+    "lib/gpl.c": "LGPL-2.1-or-later",
+    "vendor/gpl/deep/b.c": "GPL-2.0-only",
+    "vendor/gpl/c.c": "(BSD-3-Clause OR GPL-2.0-only)",
+    "js/index.js": "ISC",
+    "LICENSE": "MIT",
+}
 
 
 @pytest.mark.parametrize("form", ["folder", "tar", "git"])
