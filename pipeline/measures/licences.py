@@ -136,31 +136,31 @@ def of_header(text: str) -> str | None:
 
 # What files say in their first comment where they give no SPDX id. In this order: a GPL with "or later" before one without.
 _NOTICES = [
-    (re.compile(pattern, re.IGNORECASE), spdx)
+    (re.compile(pattern), spdx)
     for pattern, spdx in (
         (r"distributed under the boost software license,? version 1\.0", "BSL-1.0"),
         (r"licensed under the apache license,? version 2\.0|under the terms of the apache license,? version 2\.0", "Apache-2.0"),
         (r"gnu affero general public license as published by the free software foundation", "AGPL-3.0-or-later"),
         (r"gnu (?:lesser|library) general public license as published by the free software foundation", "LGPL-2.1-or-later"),
-        (r"gnu general public license as published by the free software foundation[;,] (?:either )?version 3", "GPL-3.0-or-later"),
+        (r"gnu general public license as published by the free software foundation,? (?:either )?version 3", "GPL-3.0-or-later"),
         (r"gnu general public license(?: version 2)? as published by the free software foundation", "GPL-2.0-or-later"),
         (r"subject to the terms of the mozilla public license,? v\. ?2\.0", "MPL-2.0"),
         (r"permission is hereby granted, free of charge, to any person obtaining a copy", "MIT"),
-        (r"permission to use, copy, modify, and/?(?:or)? ?distribute this software for any purpose with or without fee is hereby granted", "ISC"),
+        (r"permission to use, copy, modify, and(?: or)? ?distribute this software for any purpose with or without fee is hereby granted", "ISC"),
         (r"(?:released|licensed|distributed|available|is) under the mit licen[cs]e|licensed mit\b", "MIT"),
         (r"confidential and proprietary|proprietary and confidential|unauthori[sz]ed copying of this file", RESTRICTED),
     )
 ]
 NOTICE_CONFIDENCE = 0.9
-_GAP = re.compile(r"[\s*/#;%!-]+")  # between the words of a comment that goes over lines
+_MARKS = str.maketrans(dict.fromkeys("*/#;%!-", " "))  # of comments, which stand between the words where these go over lines
 
 
 def of_notice(text: str) -> str | None:
     """The licence that a file's first comment names in words. It speaks for this file, whatever stands in the repository."""
-    start = text[:4096]
-    if not re.search(r"licen[cs]e|permission|proprietary|unauthori", start, re.IGNORECASE):
+    start = text[:4096].lower()
+    if not any(word in start for word in ("license", "licence", "permission", "proprietary", "unauthori")):
         return None
-    words = _GAP.sub(" ", start)
+    words = " ".join(start.translate(_MARKS).split())
     return next((spdx for pattern, spdx in _NOTICES if pattern.search(words)), None)
 
 

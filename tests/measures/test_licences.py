@@ -107,6 +107,7 @@ def test_headers_and_manifests() -> None:
         ("//  Distributed under the Boost\n//  Software License, Version 1.0.", "BSL-1.0"),
         ("/*\n * Licensed under the Apache License, Version 2.0 (the \"License\");\n", "Apache-2.0"),
         ("# This program is free software: you can redistribute it and/or modify\n# it under the terms of the GNU General Public License as published by\n# the Free Software Foundation, either version 3 of the License, or\n", "GPL-3.0-or-later"),
+        ("// terms of the GNU General Public License as published by the\n// Free Software Foundation; either version 3, or (at your option)\n", "GPL-3.0-or-later"),
         (" * GNU General Public License version 2 as published by the Free Software Foundation\n", "GPL-2.0-or-later"),
         ("// Use of this source code is governed by a BSD-style license that can be found in the LICENSE file.", None),
         ("# This Source Code Form is subject to the terms of the Mozilla Public\n# License, v. 2.0.", "MPL-2.0"),
