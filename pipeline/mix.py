@@ -349,7 +349,7 @@ def shares_of(available: Mapping[str, int], stage: Any, limits: Mapping[str, flo
         under = math.fsum(low[n] - given[n] for n in free if given[n] < low[n])
         if not over and not under:
             return fixed | given
-        settled = {n: high[n] for n in free if given[n] > high[n]} if over >= under else {n: min(low[n], high[n]) for n in free if given[n] < low[n]}
+        settled = {n: high[n] for n in free if given[n] > high[n]} if over >= under else {n: low[n] for n in free if given[n] < low[n]}
         fixed |= settled
 
 

@@ -271,7 +271,7 @@ def make_drops(store: Store, name: str, artefacts: Artefacts, stages: Sequence[F
     parts = []
     for stage in stages:
         wanted = alive & stage.mask(table)
-        rows, reasons, values = _beyond_bounds(stage, table, wanted) if isinstance(stage, Filter) else _refused(stage, table, wanted)
+        rows, reasons, values = _beyond_bounds(stage, table, wanted) if isinstance(stage, Filter) else refused(stage, table, wanted)
         alive[rows] = False
         parts.append(
             pa.table(
@@ -302,7 +302,7 @@ def _beyond_bounds(stage: Filter, table: pa.Table, wanted: np.ndarray) -> tuple[
     return rows, [r for r in verdicts.reasons() if r is not None], verdicts.value[rows]
 
 
-def _refused(stage: Choice, table: pa.Table, wanted: np.ndarray) -> tuple[np.ndarray, list[str], np.ndarray]:
+def refused(stage: Choice, table: pa.Table, wanted: np.ndarray) -> tuple[np.ndarray, list[str], np.ndarray]:
     """The rows that a list refuses, and why."""
     asked = np.flatnonzero(wanted)
     found = [(row, reason) for row, reason in zip(asked, stage.broken(table.take(pa.array(asked))), strict=True) if reason is not None]

@@ -185,8 +185,7 @@ def _judge(plan: Plan, table: pa.Table, language: tasks.LanguageStep | None, mea
         if isinstance(stage, Filter) and all(c in columns for c in stage.bounds):
             alive &= judge(columns, stage.bound_list(), rows=alive & stage.mask(table), missing=stage.missing or "keep").bound < 0
         elif isinstance(stage, Choice):
-            asked = np.flatnonzero(alive & stage.mask(table))
-            alive[[row for row, reason in zip(asked, stage.broken(table.take(pa.array(asked))), strict=True) if reason is not None]] = False
+            alive[tasks.refused(stage, table, alive & stage.mask(table))[0]] = False
     if (down := _by_language(plan)) is not None:
         chosen = alive & down.mask(table)
         sizes = pc.binary_length(table.column("text")).to_numpy()

@@ -41,8 +41,10 @@ def _files(texts: Texts) -> tuple[np.ndarray, list[str], list[bytes]]:
     return made
 
 
-def _bytes(texts: Texts, row: int) -> bytes:
-    return texts.data[texts.offsets[row] : texts.offsets[row + 1]].tobytes()
+def _bytes(texts: Texts, row: int, most: int | None = None) -> bytes:
+    """A text, or its first `most` bytes."""
+    start, stop = int(texts.offsets[row]), int(texts.offsets[row + 1])
+    return texts.data[start : stop if most is None else min(stop, start + most)].tobytes()
 
 
 def _flags(texts: Texts, rows: np.ndarray, found: np.ndarray) -> np.ndarray:
@@ -109,7 +111,7 @@ def _is_data(path: str, language: str, data: bytes) -> bool:
 
 def xml_declaration(texts: Texts) -> np.ndarray:
     """1 where `<?xml version=` stands in the first 100 characters, else 0. StarCoder 2023. (texts,) int64"""
-    return np.array([b"<?xml version=" in _bytes(texts, i)[:100] for i in range(len(texts))], np.int64)
+    return np.array([b"<?xml version=" in _bytes(texts, i, 100) for i in range(len(texts))], np.int64)
 
 
 def html_visible_characters(texts: Texts) -> np.ndarray:

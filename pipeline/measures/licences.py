@@ -8,7 +8,7 @@ nearest licence file upward in its tree, then the nearest package manifest.
 import hashlib
 import json
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 
@@ -58,6 +58,11 @@ def names_manifest(path: str) -> bool:
     """Whether a path is called as a package's manifest."""
     name = path.rpartition("/")[2]
     return name in _MANIFEST or name.endswith((".gemspec", ".cabal", ".nuspec"))
+
+
+def tells(path: str, size: int) -> bool:
+    """Whether a file is one that a tree's licences are read from: called as a licence or a manifest, and no longer than these are."""
+    return size <= LONGEST and (names_licence(path) or names_manifest(path))
 
 
 def of_text(text: str) -> tuple[str, float] | None:
@@ -266,23 +271,17 @@ def is_allowed(expression: str, allow: Collection[str]) -> bool:
     tokens = [t.group(1) for t in _TOKEN.finditer(expression)]
     position = 0
 
-    def either() -> bool:
+    def joined(word: str, side: Callable[[], bool], enough: Callable[[Iterable[bool]], bool]) -> bool:
+        """Sides with `word` between them. All are read, whatever the first ones say: what follows must be an expression too."""
         nonlocal position
-        found = both()
-        while position < len(tokens) and tokens[position] == "OR":
+        found = [side()]
+        while position < len(tokens) and tokens[position] == word:
             position += 1
-            right = both()
-            found = found or right
-        return found
+            found.append(side())
+        return enough(found)
 
-    def both() -> bool:
-        nonlocal position
-        found = one()
-        while position < len(tokens) and tokens[position] == "AND":
-            position += 1
-            right = one()
-            found = found and right
-        return found
+    def either() -> bool:
+        return joined("OR", lambda: joined("AND", one, all), any)
 
     def one() -> bool:
         nonlocal position

@@ -3,7 +3,8 @@ it was, byte for byte.
 
 Nothing is unpacked and no link followed: links, devices, submodules, version-control folders, pointers to Git LFS, binaries and paths that lead out of
 the tree are skipped and counted. The repository's name is the archive's or the repository's path, or the folder's name; its commit is the one that git or `git archive` says, else
-unknown. Licences come from the whole repository, so that an archive is read twice; memory holds one batch, one file and the repository's licence files.
+unknown. Licences come from the whole repository, so that an archive is read twice; memory holds one batch, one file,
+the repository's licence files, and of git the list of a commit's files.
 """
 
 import contextlib
@@ -68,7 +69,7 @@ def read(source: Source, unit: Unit, batch_bytes: int, quarantine: frozenset[tup
 
 
 def _of_folder(unit: Unit, folder: str) -> _Repository:
-    """A tree of plain files: its licence files and manifests are in every one of its units' `context`."""
+    """A tree of plain files: the unit's `context` holds the licence files and manifests of the folders above its own."""
     repository = _Repository(folder)
     for file in unit.context:
         if file.folder == folder:
@@ -101,10 +102,11 @@ def _git(file: InputFile, builder: Builder, quarantine: frozenset[tuple[str, int
         return
     repository = _Repository(file.path.removesuffix(".git"))
     repository.commit, repository.date = opened.commit, opened.date
-    for entry in opened.files():
-        if entry.kind == "file" and entry.size <= licences.LONGEST and (licences.names_licence(entry.path) or licences.names_manifest(entry.path)):
+    entries = list(opened.files())
+    for entry in entries:
+        if entry.kind == "file" and licences.tells(entry.path, entry.size):
             repository.look(entry.path, opened.data(entry) or b"")
-    for number, entry in enumerate(opened.files()):
+    for number, entry in enumerate(entries):
         if quarantine and (file.path, number) in quarantine:
             builder.unreadable(file.path, number, CRASHED)
         elif entry.kind in ("link", "submodule"):
@@ -162,7 +164,7 @@ def _about(tar: tarfile.TarFile, member: tarfile.TarInfo, repository: _Repositor
         with contextlib.suppress(ValueError, OverflowError, OSError):  # a time that no calendar has
             repository.date = datetime.datetime.fromtimestamp(int(member.mtime), datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     path = member.name.removeprefix("./")
-    if member.isreg() and member.size <= licences.LONGEST and (licences.names_licence(path) or licences.names_manifest(path)):
+    if member.isreg() and licences.tells(path, member.size):
         handle = tar.extractfile(member)
         repository.look(path, handle.read() if handle is not None else b"")
 

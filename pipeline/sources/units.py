@@ -16,7 +16,7 @@ import fsspec
 import xxhash
 
 from pipeline.errors import PlanError, SourceError
-from pipeline.measures.licences import LONGEST, names_licence, names_manifest
+from pipeline.measures.licences import tells
 from pipeline.sources import git
 from pipeline.sources.base import InputFile, Source, Unit, compression, content_hash
 from pipeline.store import is_url, local_path
@@ -61,7 +61,8 @@ def _units(source: Source, files: list[InputFile], group_bytes: int, split_bytes
     tiny: list[InputFile] = []
     told = _told(source, files)
     for file in files:
-        if source.reader in ("jsonl", "parquet", "code") and not _is_archive(source, file) and file.size <= min(_TINY_BYTES, group_bytes):
+        archive = _is_archive(source, file)
+        if source.reader in ("jsonl", "parquet", "code") and not archive and file.size <= min(_TINY_BYTES, group_bytes):
             tiny.append(file)
         elif file.size > split_bytes and source.reader == "jsonl" and not compression(file.path):
             cuts = [*range(0, file.size, split_bytes), file.size]
@@ -69,7 +70,7 @@ def _units(source: Source, files: list[InputFile], group_bytes: int, split_bytes
         elif file.size > split_bytes and source.reader == "parquet":
             singles += [Unit(source.name, (file,), a, b, size) for a, b, size in _row_group_cuts(file, split_bytes)]
         else:
-            singles.append(Unit(source.name, (file,)) if _is_archive(source, file) else _unit(source, (file,), told))
+            singles.append(Unit(source.name, (file,)) if archive else _unit(source, (file,), told))
     groups: list[Unit] = []
     group: list[InputFile] = []
     total = 0
@@ -88,7 +89,7 @@ def _told(source: Source, files: Sequence[InputFile]) -> dict[tuple[str, str], l
     """(root, folder) -> the licence files and manifests in it, of a code source's plain files."""
     found: dict[tuple[str, str], list[InputFile]] = {}
     for file in files if source.reader == "code" else ():
-        if file.size <= LONGEST and (names_licence(file.path) or names_manifest(file.path)):
+        if tells(file.path, file.size):
             folder = file.path.rpartition("/")[0]
             for where in {folder, folder.rpartition("/")[0]} if re.search(r"(?:^|/)licen[cs]es\Z", folder, re.IGNORECASE) else (folder,):
                 found.setdefault((file.folder, where), []).append(file)
