@@ -14,6 +14,7 @@ _NAMES = {
     "Release": "pipeline.shards",
     "classify": "pipeline.library",
     "detect_language": "pipeline.library",
+    "diff": "pipeline.inspect.diff",
     "encode": "pipeline.tokenize",
     "explain": "pipeline.inspect.explain",
     "extract_text": "pipeline.rewrite.extract",

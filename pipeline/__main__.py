@@ -87,6 +87,7 @@ def plan(
         console.print(found.table())
         if (languages := found.languages()) is not None:
             console.print(languages)
+        console.print(found.shares())
 
 
 @app.command()

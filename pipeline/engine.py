@@ -52,10 +52,12 @@ class Outcome:
     errors: dict[int, Exception] = field(default_factory=dict)
 
 
-Report = Callable[[int, int, dict[str, Any]], None]  # item, link, result
+Report = Callable[[int, int, dict[str, Any]], None]  # item, link, result and the `seconds` that its task occupied a core
 
 
 class Engine(Protocol):
+    spent: float  # seconds that tasks have occupied a core so far
+
     def run(self, links: Sequence[Link], items: Sequence[Sequence[tuple[Any, ...] | None]], report: Report, stop_early: bool = True) -> Outcome:
         """Carry out every item's chain. An item is one tuple of arguments a link, or None where that link is done already.
 
@@ -69,6 +71,9 @@ class Engine(Protocol):
 class Here:
     """Everything in this process, one task after the other. For debugging, for small inputs, and as the twin of the other engine."""
 
+    def __init__(self) -> None:
+        self.spent = 0.0
+
     def run(self, links: Sequence[Link], items: Sequence[Sequence[tuple[Any, ...] | None]], report: Report, stop_early: bool = True) -> Outcome:
         outcome = Outcome()
         calls: list[Any] = [link.call for link in links]
@@ -76,6 +81,7 @@ class Here:
             for j, arguments in enumerate(item):
                 if arguments is None:
                     continue
+                since = time.monotonic()
                 if calls[j] is None:
                     calls[j] = links[j].make()  # type: ignore[misc]  # a link has one of the two
                 try:
@@ -85,7 +91,9 @@ class Here:
                         raise
                     outcome.errors[i] = error
                     break
-                report(i, j, outcome.results[i, j])
+                seconds = time.monotonic() - since
+                self.spent += seconds
+                report(i, j, {**outcome.results[i, j], "seconds": seconds})
         return outcome
 
     def close(self) -> None:
@@ -106,6 +114,7 @@ class OnRay:
 
         self.ray = ray
         self.stall_seconds = stall_seconds
+        self.spent = 0.0
         self.temporary: str | None = None
         self._lock = contextlib.ExitStack()  # says that `temporary` is in use, as long as this process lives
         warming = ThreadPoolExecutor(1).submit(warm_node, cpus or os.cpu_count() or 1)  # while Ray starts
@@ -177,7 +186,9 @@ class OnRay:
                     running[reference] = (i, j, actor, time.monotonic())
                 done, _ = ray.wait(list(running), num_returns=1, timeout=5)
                 for reference in done or self._stalled(running):
-                    i, j, actor, _since = running.pop(reference)
+                    i, j, actor, since = running.pop(reference)
+                    seconds = time.monotonic() - since
+                    self.spent += seconds
                     try:
                         result = ray.get(reference) if done else self._kill(reference, actor)
                     except (
@@ -210,7 +221,7 @@ class OnRay:
                     if actor is not None:
                         idle[j].append(actor)
                     outcome.results[i, j] = result
-                    report(i, j, result)
+                    report(i, j, {**result, "seconds": seconds})
                     following = self._next(items[i], j)
                     if following < len(links):
                         ready.appendleft((i, following))

@@ -9,6 +9,7 @@
     ├── WorkFolderLocked          a second driver on the same work folder
     ├── LostRows                  rows in != rows out + rows dropped: a bug, never a warning
     ├── ReleaseExists             the same name@version holds other content
+    ├── PublishError              a release that cannot be published, or not as it was asked
     └── TaskFailed                a task failed for a reason that a retry does not mend
 
 Everything else (a KeyError, say) is a bug and shows its traceback.
@@ -49,6 +50,10 @@ class LostRows(PipelineError):
 
 class ReleaseExists(PipelineError):
     """A release of this name and version exists and holds other content."""
+
+
+class PublishError(PipelineError):
+    """A release that cannot be published: what the Hub refuses, what is missing here, what somebody else changed meanwhile."""
 
 
 class TaskFailed(PipelineError):

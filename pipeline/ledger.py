@@ -1,26 +1,36 @@
 """The ledger and the funnel: who left, at which stage, for which broken bound. Conservation is checked wherever rows are counted."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pipeline.schema import LEDGER
+
+UNNAMED = "takedown"  # the stage whose ledger rows have ids, reasons and places in the input, and no URLs
 
 
 def ledger_rows(documents: pa.Table, drops: pa.Table) -> pa.Table:
     """Drops of one unit with the address of each document. `documents` are all rows of the unit, with LEDGER's first columns."""
     who = documents.take(drops.column("row"))
+    if UNNAMED in (stages := drops.column("stage").to_pylist()):  # what was taken down is not told where it stood
+        url = pc.if_else(pa.array([stage == UNNAMED for stage in stages]), pa.scalar(None, pa.string()), who.column("url"))
+        who = who.set_column(who.column_names.index("url"), "url", url)
     columns = [who.column(n) if n in documents.column_names else drops.column(n) for n in LEDGER.names]
     return pa.table(columns, names=LEDGER.names).cast(LEDGER)
 
 
-def unreadable_rows(unreadable: pa.Table, source: str) -> pa.Table:
-    """Records that became no document, as ledger rows of the stage 'source'."""
+def unreadable_rows(unreadable: pa.Table, source: str, naming: Callable[[pa.ChunkedArray, pa.ChunkedArray], Sequence[str | None]] | None = None) -> pa.Table:
+    """Records that became no document, as ledger rows of the stage 'source'. `naming(ids, urls)`: the tombstone that names a record, or None; its URL is not told."""
     n = unreadable.num_rows
+    url = unreadable.column("url")
+    if naming is not None:
+        named = naming(pa.chunked_array([pa.nulls(n, pa.string())]), url)
+        url = pc.if_else(pa.array([line is not None for line in named], pa.bool_()), pa.scalar(None, pa.string()), url)
     given = {
-        "url": unreadable.column("url"),
+        "url": url,
         "file": unreadable.column("file"),
         "offset": unreadable.column("offset"),
         "reason": unreadable.column("reason"),

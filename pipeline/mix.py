@@ -1,135 +1,218 @@
-"""Shares, repeats, caps and shortage: which documents fill which budget, exact to the document and without a global sort.
+"""The mix: shares, passes, caps and shortage. Which documents a release holds, how often each is used, and which are held out.
 
-Every slice (a domain, a language of code) has a budget in tokens or bytes. Its documents stand in hash order, and are taken up to the
-first that does not fit what remains. Found in two passes: mergeable histograms over the top 16 bits of the hash say in which bin the
-budget ends, then only that bin's documents are looked at one by one. Nothing depends on units, workers or order.
+A *slice* is a domain (`en`) or, where the recipe gives shares within it, a part of one (`en/web`): by its sub-domain, else by its programming
+language, else `*`, whatever the domain holds beside the parts named. A domain's share holds exactly, and with it the total; within a domain a part that has no more to
+give at its `max_epochs` leaves the rest to the others, and the release says so; where it is the largest of them, or with `shortage: shrink`, it makes everything smaller.
+
+Documents are drawn by the hash of (seed, id). With `sample` those of a high grade hold several tickets, of which the best counts: the smallest of
+k hashes is distributed as a draw of weight k, so this is sampling by weight without replacement, in whole numbers. With `rehydrate` a document counts several times a pass.
 """
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import xxhash
 
+from pipeline.budgets import BINS, BUDGET, CUT, EDGE, available, beyond, budgets, cuts, edge, histogram, merged, passes
 from pipeline.errors import PlanError
 from pipeline.rounds import VERDICT, Context, Phase, Round, chance
 
-_BIN_SHIFT = np.uint64(48)
-_BINS = pa.schema(
-    [
-        pa.field("slice", pa.string(), nullable=False),
-        pa.field("bin", pa.int64(), nullable=False),
-        pa.field("documents", pa.int64(), nullable=False),
-        pa.field("size", pa.int64(), nullable=False),
-    ]
-)
-# What a slice gets: `full` whole passes over all its documents, and one more over those that fit `rest`; the rest ends in `bin`.
-_BUDGET = pa.schema(
-    [
-        pa.field("slice", pa.string(), nullable=False),
-        pa.field("available", pa.int64(), nullable=False),
-        pa.field("documents", pa.int64(), nullable=False),
-        pa.field("budget", pa.float64(), nullable=False),
-        pa.field("full", pa.int64(), nullable=False),
-        pa.field("bin", pa.int64(), nullable=False),
-        pa.field("left", pa.float64(), nullable=False),  # what remains of the budget where `bin` begins
-        pa.field("binding", pa.bool_(), nullable=False),
-    ]
-)
-_EDGE = pa.schema([*_BUDGET, pa.field("hash", pa.uint64()), pa.field("id", pa.string()), pa.field("size", pa.int64())])
-_CUT = pa.schema([*_BUDGET, pa.field("cut", pa.uint64())])  # documents with a hash below `cut` fit; null: none of this bin
+_TICKET = 0x71C4E7  # every further ticket's draw is independent of the first's
+
+# --- slices -----------------------------------------------------------------------------------------------------------------
 
 
-def histogram(slices: pa.ChunkedArray, hashes: np.ndarray, sizes: np.ndarray) -> pa.Table:
-    """Documents and sizes by slice and hash bin; histograms add up."""
-    table = pa.table(
-        {
-            "slice": slices,
-            "bin": pa.array((hashes >> _BIN_SHIFT).astype(np.int64)),
-            "documents": pa.array(np.ones(len(hashes), np.int64)),
-            "size": pa.array(sizes.astype(np.int64)),
-        }
-    )
-    return _merge(table)
+def slice_names(mix: Any) -> dict[str, float]:
+    """Every slice of a mix -> the share of all that it is to have. They sum to 1."""
+    return {
+        (f"{domain}/{part}" if part else domain): share * within
+        for domain, share in mix.domains().items()
+        for part, within in (mix.parts(domain) or {"": 1.0}).items()
+    }
 
 
-def _merge(table: pa.Table) -> pa.Table:
-    merged = table.group_by(["slice", "bin"]).aggregate([("documents", "sum"), ("size", "sum")])
-    return pa.table([merged.column(c) for c in ("slice", "bin", "documents_sum", "size_sum")], schema=_BINS).sort_by(
-        [("slice", "ascending"), ("bin", "ascending")]
-    )
+def slices_of(documents: pa.Table, mix: Any) -> pa.ChunkedArray:
+    """The slice of each document; null where the mix has none for it. The table has `domain`, `subdomain`, `programming_language`."""
+    domains = documents.column("domain")
+    found = pc.if_else(pc.is_in(domains, value_set=pa.array([d for d in mix.domains() if not mix.parts(d)], pa.string())), domains, None)
+    for domain in mix.domains():
+        if parts := mix.parts(domain):
+            names = pa.array([part for part in parts if part != "*"], pa.string())
+            named = [
+                pc.if_else(pc.is_in(column, value_set=names), column, None)
+                for column in (documents.column("subdomain"), documents.column("programming_language"))
+            ]
+            rest = pa.scalar("*" if "*" in parts else None, pa.string())
+            part = pc.binary_join_element_wise(pa.scalar(domain), pc.coalesce(*named, rest), pa.scalar("/"))
+            found = pc.if_else(pc.equal(domains, domain), part, found)
+    return found.cast(pa.string())
 
 
-def budgets(bins: pa.Table, wanted: Mapping[str, float], binding: set[str]) -> pa.Table:
-    """Budgets per slice in units of size -> full passes, and the bin in which the last pass ends."""
-    rows = []
-    for name, budget in sorted(wanted.items()):
-        mine = bins.filter(pc.equal(bins.column("slice"), name))
-        sizes, numbers = mine.column("size").to_numpy(), mine.column("bin").to_numpy()
-        available = int(sizes.sum())
-        full = (
-            int((budget * (1 + 1e-12)) // available) if available else 1
-        )  # empty texts cost nothing; a budget of exactly n passes is n, whatever the rounding
-        left = max(0.0, budget - full * available)
-        before = np.concatenate([[0], np.cumsum(sizes)])
-        i = int(np.searchsorted(before, left, side="right")) - 1  # the first bin that does not fit as a whole
-        last = i >= len(numbers)
-        rows.append(
-            {
-                "slice": name,
-                "available": available,
-                "documents": int(mine.column("documents").to_numpy().sum()),
-                "budget": float(budget),
-                "full": full,
-                "bin": -1 if last else int(numbers[i]),
-                "left": 0.0 if last else left - float(before[i]),
-                "binding": name in binding,
-            }
+def slice_of(domain: str, subdomain: str | None, language: str | None, mix: Any) -> str | None:
+    """The slice of one document."""
+    return slices_of(
+        pa.table({"domain": [domain], "subdomain": pa.array([subdomain], pa.string()), "programming_language": pa.array([language], pa.string())}), mix
+    )[0].as_py()  # type: ignore[no-any-return]
+
+
+def _steps(documents: pa.Table, by: Any) -> np.ndarray:
+    """What a column's value is worth: the number at the highest step that it reaches; 1 below the first and where it is null. (documents,) int64"""
+    if by is None:
+        return np.ones(documents.num_rows, np.int64)
+    values = pc.fill_null(documents.column(by.by).cast(pa.float64()), -math.inf).to_numpy()
+    steps = sorted(by.steps.items())
+    worth = np.array([1, *(n for _, n in steps)], np.int64)
+    return worth[np.searchsorted([at for at, _ in steps], values, side="right")]
+
+
+def draws(documents: pa.Table, mix: Any, seed: int) -> np.ndarray:
+    """The draw of each document: its best ticket. (documents,) uint64"""
+    ids = documents.column("id")
+    best, tickets = chance(seed, ids), _steps(documents, mix.sample)
+    for ticket in range(1, int(tickets.max(initial=1))):
+        more = np.flatnonzero(tickets > ticket)
+        best[more] = np.minimum(best[more], chance(seed ^ (_TICKET * ticket), ids.take(pa.array(more))))
+    return best
+
+
+def needs(mix: Any) -> tuple[str, ...]:
+    """The columns that the mix looks at."""
+    by = [some.by for some in (mix.sample, mix.rehydrate) if some is not None]
+    return tuple(dict.fromkeys(("id", "domain", "subdomain", "programming_language", "cluster", mix.size_column, *by)))
+
+
+# --- targets ----------------------------------------------------------------------------------------------------------------
+
+
+def mix_targets(there: Mapping[str, int], mix: Any) -> tuple[dict[str, float], set[str]]:
+    """What each slice gets, in units of size, and the slices that have no more to give at `max_epochs`. `there`: the size of each, every document once.
+
+    The total is the largest at which every domain's share holds and no part of a domain must give more for its others than the largest of them, or the
+    one asked for where that is smaller (or `force` is said).
+    """
+    most = {name: there.get(name, 0) * (math.inf if mix.force and there.get(name) else mix.epochs_of(name)) for name in slice_names(mix)}
+    largest = {domain: _largest(mix, domain, most) / share for domain, share in mix.domains().items()}
+    missing = [domain for domain in largest if not largest[domain]]
+    if missing:
+        lacking = [name for name in most if not most[name] and name.partition("/")[0] in missing]
+        domains = {d: mix.domains()[d] for d in missing}
+        raise PlanError(
+            f"The mix asks for {', '.join(f'{share:.0%} {d}' for d, share in domains.items())}, but no document of {'these domains' if len(missing) > 1 else 'this domain'} is left after the stages"
+            + (f" ({', '.join(lacking)}: no other part of it may take the place)" if any("/" in name for name in lacking) else "")
+            + ": either no source yields any, or the stages drop them all. Add a source, loosen the bounds for that domain, or take the domain out of `mix.shares`."
         )
-    return pa.Table.from_pylist(rows, schema=_BUDGET)
+    limit = min(largest.values())
+    total = limit if mix.total == "max" else min(float(mix.total), limit)
+    targets: dict[str, float] = {}
+    binding: set[str] = {d for d, size in largest.items() if size <= total * (1 + 1e-9)}
+    for domain, share in mix.domains().items():
+        given = _within(mix, domain, share * total, most)
+        targets |= given
+        binding |= {name for name in given if "/" in name and given[name] >= most[name] * (1 - 1e-9)}
+    return targets, binding
 
 
-def _edge(slices: pa.ChunkedArray, hashes: np.ndarray, ids: pa.ChunkedArray, sizes: np.ndarray, plan: pa.Table) -> pa.Table:
-    """The documents of the bins in which budgets end."""
-    place = pc.index_in(slices, plan.column("slice").combine_chunks())
-    ends = plan.column("bin").to_numpy()[pc.fill_null(place, 0).to_numpy()]
-    wanted = pa.array(((hashes >> _BIN_SHIFT).astype(np.int64) == ends) & pc.is_valid(place).to_numpy(zero_copy_only=False))
-    rows = plan.take(place.filter(wanted))
-    for name, column in (("hash", pa.array(hashes)), ("id", ids), ("size", pa.array(sizes.astype(np.int64)))):
-        rows = rows.append_column(_EDGE.field(name), column.filter(wanted))
-    return rows.cast(_EDGE)
+def _largest(mix: Any, domain: str, most: Mapping[str, float]) -> float:
+    """The most that a domain can give: until its largest part has no more, or with `shrink` any."""
+    parts = mix.parts(domain)
+    if not parts:
+        return most[domain]
+    leading = max(parts.values()) * (1 - 1e-9) if mix.shortage == "refill" else 0.0
+    level = min(most[f"{domain}/{part}"] / share for part, share in parts.items() if share >= leading)
+    return math.fsum(min(most[f"{domain}/{part}"], level * share) for part, share in parts.items())
 
 
-def _cuts(rows: pa.Table, plan_rows: list[dict[str, Any]]) -> pa.Table:
+def _within(mix: Any, domain: str, target: float, most: Mapping[str, float]) -> dict[str, float]:
+    """A domain's target by its parts: each its share, what one lacks by the others in proportion."""
+    parts = mix.parts(domain)
+    if not parts:
+        return {domain: target}
+    short: dict[str, float] = {}
+    while True:
+        free = {part: share for part, share in parts.items() if part not in short}
+        left, whole = max(0.0, target - math.fsum(short.values())), math.fsum(free.values())
+        given = {part: left * share / whole for part, share in free.items()}
+        lacking = {part: most[f"{domain}/{part}"] for part in free if most[f"{domain}/{part}"] < given[part] * (1 - 1e-12)}
+        if not lacking:
+            return {f"{domain}/{part}": {**short, **given}[part] for part in parts}
+        short |= lacking
+
+
+def shortages(mix: Any, targets: Mapping[str, float], there: Mapping[str, int]) -> list[str]:
+    """What did not come out as the recipe asked, a sentence each."""
+    total = math.fsum(targets.values())
+    asked = slice_names(mix)
     out = []
-    for plan in plan_rows:
-        mine = rows.filter(pc.and_(pc.equal(rows.column("slice"), plan["slice"]), pc.is_valid(rows.column("hash")))).sort_by(
-            [("hash", "ascending"), ("id", "ascending")]
-        )
-        fits = np.cumsum(mine.column("size").to_numpy()) <= plan["left"]
-        n = int(np.argmin(fits)) if not fits.all() else len(fits)
-        hashes = mine.column("hash").to_numpy()
-        cut = int(hashes[n]) if n < len(hashes) else int(hashes[-1]) + 1 if len(hashes) else None
-        out.append({**plan, "cut": cut})
-    return pa.Table.from_pylist(out, schema=_CUT)
+    for name, share in asked.items():
+        domain, _, part = name.partition("/")
+        got = targets[name] / total if total else 0.0
+        if part and got < share * (1 - 1e-6):
+            took = [other for other in targets if other.startswith(f"{domain}/") and targets[other] > asked[other] * total * (1 + 1e-6)]
+            had = f"had {got:.2%} at {mix.epochs_of(name):g} epochs" if there.get(name) else "had nothing"
+            out.append(f"{name}: wanted {share:.2%}, {had}; the rest went to {', '.join(took)}")
+    if mix.total != "max" and total < 0.999 * mix.total:
+        largest = {d: _largest(mix, d, {n: there.get(n, 0) * mix.epochs_of(n) for n in asked}) / s for d, s in mix.domains().items()}
+        fewest = min(largest, key=lambda d: largest[d])
+        out.append(f"wanted {mix.total:,} {mix.unit}, had {total:,.0f} at these shares: {fewest} has no more at max_epochs")
+    return out
 
 
-def passes(slices: pa.ChunkedArray, hashes: np.ndarray, cuts: pa.Table) -> np.ndarray:
-    """How often each document is used: full passes, and one more where its hash lies before the end of the budget. (documents,) int64"""
-    place = pc.fill_null(pc.index_in(slices, cuts.column("slice").combine_chunks()), -1).to_numpy()
-    if cuts.num_rows == 0:
-        return np.zeros(len(place), np.int64)
-    bins, full = cuts.column("bin").to_numpy()[place], cuts.column("full").to_numpy()[place]
-    cut = pc.fill_null(cuts.column("cut"), 0).to_numpy().astype(np.uint64)[place]
-    mine = (hashes >> _BIN_SHIFT).astype(np.int64)
-    partial = (mine < bins) | ((mine == bins) & (hashes < cut))
-    return np.where(place < 0, 0, full + partial)
+# --- schedules ----------------------------------------------------------------------------------------------------------------
 
 
-# --- the mix ---------------------------------------------------------------------------------------------------------------
+def share_at(share: Mapping[str, Any], progress: float) -> float:
+    """The share of a slice of a schedule's phase, at `progress` from 0 to 1 of it: constant, linear, or quadratic from `from` to `to`.
+
+    A quadratic ramp from 0.10 to 0.40 has a mean of 0.20 (SkyPile's second stage); a linear one would have 0.25.
+
+    >>> share_at({"from": 0.1, "to": 0.4, "ramp": "quadratic"}, 0.5)
+    0.175
+    """
+    power = {"constant": 0, "linear": 1, "quadratic": 2}[share["ramp"]]
+    return float(share["from"] + (share["to"] - share["from"]) * (progress**power if power else 0))
+
+
+def schedule(mix: Any, total: int, there: Mapping[str, int]) -> dict[str, Any]:
+    """`schedule.json`: the phases in order, the tokens of each, and how its slices' shares run. `there`: tokens with repeats of every selection.
+
+    What no slice selects is `rest`, which takes what the others leave.
+    """
+    phases: list[dict[str, Any]] = []
+    for phase in mix.schedule:
+        tokens = round(phase.tokens * total) if phase.tokens <= 1 else round(phase.tokens)
+        slices = []
+        for name, some in phase.slices.items():
+            mean = some.share.mean()
+            slices.append(
+                {
+                    "name": name,
+                    "select": some.selection(),
+                    "share": some.share.plain(),
+                    "mean": round(mean, 9),
+                    "tokens": round(mean * tokens),
+                    "tokens_available": there[name],
+                }
+            )
+        rest = 1 - math.fsum(s["mean"] for s in slices)
+        phases.append({"name": phase.name, "tokens": tokens, "slices": slices, "rest": {"mean": round(rest, 9), "tokens": round(rest * tokens)}})
+    short = [
+        f"{phase['name']}: {s['name']} is to give {s['tokens']:,} tokens and has {s['tokens_available']:,}; it will be repeated"
+        for phase in phases
+        for s in phase["slices"]
+        if s["tokens"] > s["tokens_available"]
+    ]
+    return {"unit": "tokens", "total": sum(p["tokens"] for p in phases), "phases": phases, "shortage": short}
+
+
+def selections(mix: Any) -> dict[str, Any]:
+    """The selections of a schedule's phases by name; those of one name are alike (the recipe is refused otherwise)."""
+    return {name: some for phase in mix.schedule for name, some in phase.slices.items()}
+
+
+# --- the round ------------------------------------------------------------------------------------------------------------------
 
 _BOTTOM = pa.schema(
     [
@@ -167,7 +250,7 @@ def _held(rows: pa.Table, context: Context) -> pa.Table:
     """Which hashes are held out: the share asked for, or as many clusters as make the smallest number of documents, at most a tenth."""
     settings = context.settings.release
     out = []
-    for name in sorted(context.settings.mix.shares):
+    for name in sorted(context.settings.mix.domains()):
         mine = rows.filter(pc.equal(rows.column("slice"), name)).sort_by("hash")
         total = int(mine.column("total").to_numpy().sum())
         wanted = min(settings.validation_documents, total // 10) if settings.validation else 0
@@ -193,77 +276,51 @@ def _train(documents: pa.Table, context: Context) -> pa.Table:
     return documents.filter(pa.array(~_is_held(documents, context.decisions["held"], context.seed)))
 
 
+def _asked(train: pa.Table, context: Context) -> tuple[pa.ChunkedArray, np.ndarray, np.ndarray, np.ndarray]:
+    """Of training documents: slice, draw, size, and how often each counts in a pass. Those without a slice have none."""
+    mix = context.settings.mix
+    sizes = train.column(mix.size_column).to_numpy()
+    return slices_of(train, mix), draws(train, mix, context.seed), sizes, _steps(train, mix.rehydrate)
+
+
 def _mix_histogram(documents: pa.Table, context: Context) -> pa.Table:
     train = _train(documents, context)
-    return histogram(train.column("domain"), chance(context.seed, train.column("id")), train.column("token_count").to_numpy())
+    train = train.filter(pc.is_valid(slices_of(train, context.settings.mix)))
+    slices, hashes, sizes, weights = _asked(train, context)
+    return histogram(slices, hashes, sizes, weights)
 
 
 def _mix_budgets(bins: pa.Table, context: Context) -> pa.Table:
-    return budgets(_merge(bins), *mix_targets(_available(bins), context.settings.mix))
-
-
-def _available(bins: pa.Table) -> dict[str, int]:
-    grouped = bins.group_by("slice").aggregate([("size", "sum")])
-    return dict(zip(grouped.column("slice").to_pylist(), grouped.column("size_sum").to_pylist(), strict=True))
-
-
-def mix_targets(available: Mapping[str, int], mix: Any) -> tuple[dict[str, float], set[str]]:
-    """Tokens for each domain, and the domains that bind the total: those that have no more to give at `max_epochs`.
-
-    The total is the largest at which every share holds, or the one asked for where that is smaller.
-    """
-    missing = [d for d in mix.shares if not available.get(d)]
-    if missing:
-        raise PlanError(
-            f"The mix asks for {', '.join(f'{mix.shares[d]:.0%} {d}' for d in missing)}, but no document of {'these domains' if len(missing) > 1 else 'this domain'} is left after the stages: either no source yields any, or the stages drop them all. Add a source, loosen the bounds for that domain, or take the domain out of `mix.shares`."
-        )
-    largest = {d: available[d] * mix.epochs_of(d) / share for d, share in mix.shares.items()}
-    limit = min(largest.values())
-    total = limit if mix.total == "max" else min(float(mix.total), limit)
-    binding = {d for d, most in largest.items() if most <= total * (1 + 1e-9)}
-    return {d: share * total for d, share in mix.shares.items()}, binding
+    mix = context.settings.mix
+    wanted, binding = mix_targets(available(bins), mix)
+    most = {name: 0 if mix.force else math.ceil(mix.epochs_of(name)) for name in wanted}
+    return budgets(merged(bins), wanted, binding, most)
 
 
 def _mix_edge(documents: pa.Table, context: Context) -> pa.Table:
     train = _train(documents, context)
-    return _edge(
-        train.column("domain"),
-        chance(context.seed, train.column("id")),
-        train.column("id"),
-        train.column("token_count").to_numpy(),
-        context.decisions["budgets"],
-    )
+    slices, hashes, sizes, weights = _asked(train, context)
+    return edge(slices, hashes, train.column("id"), sizes, context.decisions["budgets"], weights)
 
 
-def _cut(rows: pa.Table, context: Context) -> pa.Table:
-    return _cuts(rows, context.decisions["budgets"].to_pylist())
-
-
-def _beyond(hashes: np.ndarray, slices: pa.ChunkedArray, cuts: pa.Table) -> tuple[list[str], np.ndarray]:
-    """The bound that a document beyond its budget breaks, and its value: its draw, the hash of (seed, id) as a number below 1."""
-    share = {
-        name: (((bin_ << 48) + (1 << 47)) if cut is None else cut) / 2**64
-        for name, bin_, cut in zip(*(cuts.column(c).to_pylist() for c in ("slice", "bin", "cut")), strict=True)
-    }
-    names = slices.to_pylist()
-    reasons = [f"draw < {share[s]:.9f}" if s in share else "mix_share > 0" for s in names]
-    return reasons, np.where([s in share for s in names], hashes / 2.0**64, 0.0)
+def _mix_cuts(rows: pa.Table, context: Context) -> pa.Table:
+    return cuts(rows, context.decisions["budgets"].to_pylist())
 
 
 def _mix_verdicts(documents: pa.Table, context: Context) -> pa.Table:
-    cuts = context.decisions["cuts"]
-    hashes = chance(context.seed, documents.column("id"))
-    repeats = passes(documents.column("domain"), hashes, cuts)
+    found = context.decisions["cuts"]
+    slices, hashes, _, weights = _asked(documents, context)
+    repeats = passes(slices, hashes, found, weights)
     held = _is_held(documents, context.decisions["held"], context.seed)
     repeats[held] = 0
     out = (repeats == 0) & ~held
-    reasons, draws = _beyond(hashes, documents.column("domain"), cuts)
+    reasons, drawn = beyond(hashes, slices, found)
     return pa.table(
         {
             "unit": documents.column("unit"),
             "row": documents.column("row"),
             "reason": pa.array(reasons, pa.string(), mask=~out),
-            "value": pa.array(draws, mask=~out),
+            "value": pa.array(drawn, mask=~out),
             "other": pa.nulls(len(out), pa.string()),
             "repeats": pa.array(repeats.astype(np.int64)),
             "split": pa.array(np.where(held, "validation", "train")),
@@ -272,181 +329,18 @@ def _mix_verdicts(documents: pa.Table, context: Context) -> pa.Table:
     )
 
 
-def mix_round() -> Round:
-    """Holds validation documents out, gives every domain its share, and says how often each document is used (`repeats`, `split`)."""
-    needs = ("id", "domain", "cluster", "token_count")
+def mix_round(mix: Any) -> Round:
+    """Holds validation documents out, gives every slice its share, and says how often each document is used (`repeats`, `split`)."""
+    looked = needs(mix)
     return Round(
         (
-            Phase("bottom", "units", _bottom, "all", _BOTTOM, needs),
+            Phase("bottom", "units", _bottom, "all", _BOTTOM, looked),
             Phase("held", "all", _held, "all", _HELD),
-            Phase("histogram", "units", _mix_histogram, "all", _BINS, needs),
-            Phase("budgets", "all", _mix_budgets, "all", _BUDGET),
-            Phase("edge", "units", _mix_edge, "all", _EDGE, needs),
-            Phase("cuts", "all", _cut, "all", _CUT),
-            Phase("verdicts", "units", _mix_verdicts, "self", _MIXED, needs),
+            Phase("histogram", "units", _mix_histogram, "all", BINS, looked),
+            Phase("budgets", "all", _mix_budgets, "all", BUDGET),
+            Phase("edge", "units", _mix_edge, "all", EDGE, looked),
+            Phase("cuts", "all", _mix_cuts, "all", CUT),
+            Phase("verdicts", "units", _mix_verdicts, "self", _MIXED, looked),
         ),
         columns=("repeats", "split"),
-    )
-
-
-# --- downsample --------------------------------------------------------------------------------------------------------------
-
-
-def caps_to_budgets(available: Mapping[str, int], cap: Mapping[str, float]) -> dict[str, float]:
-    """Bytes that each value may keep so that none is over its cap of what remains: the largest such total, by fixed point.
-
-    Slices under their cap stay whole. Where caps leave no room for a whole (they sum to less than 1 and all bind), nothing is cut
-    below the caps' own proportions.
-    """
-    limit = {name: cap.get(name, cap.get("*", 1.0)) for name in available}
-    capped: set[str] = set()
-    while True:
-        free = sum(size for name, size in available.items() if name not in capped)
-        room = 1 - math.fsum(limit[name] for name in capped)  # exact in any order
-        if free == 0 or room <= 0:
-            total = min((available[n] / limit[n] for n in capped if limit[n]), default=0.0)
-            return {name: min(available[name], limit[name] * total) for name in available}
-        total = free / room
-        over = {name for name in available if name not in capped and available[name] > limit[name] * total}
-        if not over:
-            return {name: limit[name] * total if name in capped else float(size) for name, size in available.items()}
-        capped |= over
-
-
-SIGNIFICANT = 0.01  # values with less do not hold the others back
-_WORTH = 0.01  # of the bytes: a cap for every value that would leave less is not kept to
-
-
-def limits_of(available: Mapping[str, int], cap: Mapping[str, float]) -> dict[str, float]:
-    """The cap of every value that is there. `'*'` is set aside where it cannot be kept to: fewer values than it needs, or the smallest of them
-    so small that under 1 % of the bytes would be left (four repositories and one of ten bytes, and no one more than a fifth). Caps by name stay."""
-    limit = {name: cap.get(name, cap.get("*", 1.0)) for name in available}
-    if "*" not in cap or cap["*"] >= 1:
-        return limit
-    open_ = sum(size for name, size in available.items() if name not in cap)
-    kept = sum(size for name, size in caps_to_budgets(available, cap).items() if name not in cap)
-    enough = math.fsum(limit.values()) >= 1 - 1e-9
-    return limit if enough and kept >= _WORTH * open_ else {name: cap.get(name, 1.0) for name in available}
-
-
-def shares_of(available: Mapping[str, int], stage: Any, limits: Mapping[str, float] | None = None) -> dict[str, float]:
-    """The share of the bytes that each value is to have: temperature and weights, then floors, then caps, what they take or leave shared by the
-    others in proportion. They sum to 1, or to less where caps leave no room for more. `limits` are further caps."""
-    names = sorted(name for name, size in available.items() if size > 0)
-    mass = {n: available[n] ** stage.temperature * stage.weight.get(n, stage.weight.get("*", 1.0)) for n in names}
-    names = [n for n in names if mass[n] > 0]
-    caps = limits_of({n: available[n] for n in names}, stage.cap)
-    high = {n: min(caps[n], (limits or {}).get(n, 1.0)) for n in names}
-    low = {n: min(stage.floor, 1 / len(names), high[n]) for n in names}
-    fixed: dict[str, float] = {}
-    while True:
-        free = [n for n in names if n not in fixed]
-        room = max(0.0, 1 - math.fsum(fixed.values()))
-        total = math.fsum(mass[n] for n in free)
-        given = {n: room * mass[n] / total if total else 0.0 for n in free}
-        # Those furthest off are settled first: a cap that is filled makes the others larger, a floor that is met makes them smaller.
-        over = math.fsum(given[n] - high[n] for n in free if given[n] > high[n])
-        under = math.fsum(low[n] - given[n] for n in free if given[n] < low[n])
-        if not over and not under:
-            return fixed | given
-        settled = {n: high[n] for n in free if given[n] > high[n]} if over >= under else {n: low[n] for n in free if given[n] < low[n]}
-        fixed |= settled
-
-
-def shares_to_budgets(available: Mapping[str, int], shares: Mapping[str, float], named: Collection[str] = ()) -> dict[str, float]:
-    """Bytes that each value may keep: its share of the largest total at which every significant value has enough; the rare give what they have.
-
-    Significant is what has at least 1 % of the bytes and is to have 1 % of what is kept. Bytes of values whose cap is `named` are left out of that
-    account: where data formats are nearly everything, the languages beside them are what matters.
-    """
-    asked = math.fsum(shares.values())
-    whole = sum(size for name, size in available.items() if name not in named) or sum(available.values())
-    held = [available[n] / share for n, share in sorted(shares.items()) if share >= SIGNIFICANT * asked > 0 and available[n] >= SIGNIFICANT * whole]
-    total = min(held, default=float(sum(available.values())))
-    return {name: min(float(size), shares.get(name, 0.0) * total) for name, size in available.items()}
-
-
-def budgets_of(available: Mapping[str, int], stage: Any) -> dict[str, float]:
-    """Bytes of every value of the column that `downsample` keeps."""
-    if stage.temperature == 1 and not stage.weight and not stage.floor:
-        return caps_to_budgets(available, limits_of(available, stage.cap))
-    limits: dict[str, float] = {}
-    for _ in range(100):
-        shares = shares_of(available, stage, limits)
-        found = shares_to_budgets(available, shares, stage.cap.keys())
-        whole = math.fsum(found.values())
-        # A value that has too little leaves room that would lift the others over their caps: what it has is its cap, and the rest is shared again.
-        short = {n: found[n] / whole for n in shares if whole and available[n] <= found[n] < shares[n] * whole / math.fsum(shares.values()) * (1 - 1e-9)}
-        if all(abs(limits.get(n, 2.0) - share) < 1e-12 for n, share in short.items()):
-            break
-        limits |= short
-    # What the rounds above left over a cap goes.
-    return _within(found, limits_of(available, stage.cap))
-
-
-def _within(found: Mapping[str, float], limit: Mapping[str, float]) -> dict[str, float]:
-    """Budgets with none over its cap of what remains, where caps leave room for that."""
-    if math.fsum(limit[n] for n, size in found.items() if size > 0) < 1:
-        return dict(found)
-    whole = {n: round(size) for n, size in found.items()}
-    return {n: min(found[n], size) for n, size in caps_to_budgets(whole, limit).items()}
-
-
-def _slice(documents: pa.Table, context: Context) -> tuple[pa.Table, pa.ChunkedArray, np.ndarray]:
-    stage = context.settings
-    mine = documents.filter(pa.array(stage.mask(documents)))
-    # A draw of its own for every stage: were it the mix's, the mix would take first what was kept here, and undo the caps.
-    salt = xxhash.xxh3_64_intdigest(stage.name.encode())
-    return mine, pc.fill_null(mine.column(stage.by), "none"), chance(context.seed ^ salt, mine.column("id"))
-
-
-def _bytes(documents: pa.Table) -> np.ndarray:
-    return pc.binary_length(documents.column("text")).to_numpy()
-
-
-def _down_histogram(documents: pa.Table, context: Context) -> pa.Table:
-    mine, slices, hashes = _slice(documents, context)
-    return histogram(slices, hashes, _bytes(mine))
-
-
-def _down_budgets(bins: pa.Table, context: Context) -> pa.Table:
-    wanted = budgets_of(_available(bins), context.settings)
-    return budgets(_merge(bins), wanted, {name for name, size in _available(bins).items() if wanted[name] < size})
-
-
-def _down_edge(documents: pa.Table, context: Context) -> pa.Table:
-    mine, slices, hashes = _slice(documents, context)
-    return _edge(slices, hashes, mine.column("id"), _bytes(mine), context.decisions["budgets"])
-
-
-def _down_verdicts(documents: pa.Table, context: Context) -> pa.Table:
-    cuts = context.decisions["cuts"]
-    mine, slices, hashes = _slice(documents, context)
-    out = pa.array(passes(slices, hashes, cuts) == 0)
-    reasons, draws = _beyond(hashes, slices, cuts)
-    dropped = mine.filter(out)
-    return pa.table(
-        [
-            dropped.column("unit"),
-            dropped.column("row"),
-            pa.array(reasons, pa.string()).filter(out),
-            pa.array(draws).filter(out),
-            pa.nulls(dropped.num_rows, pa.string()),
-        ],
-        schema=VERDICT,
-    )
-
-
-def downsample_round(stage: Any) -> Round:
-    """The round of `downsample`: caps on what each value of a column takes of the slice's bytes."""
-    needs = tuple(dict.fromkeys(("id", *stage.reads())))
-    with_text = (*needs, "text")
-    return Round(
-        (
-            Phase("histogram", "units", _down_histogram, "all", _BINS, with_text),
-            Phase("budgets", "all", _down_budgets, "all", _BUDGET),
-            Phase("edge", "units", _down_edge, "all", _EDGE, with_text),
-            Phase("cuts", "all", _cut, "all", _CUT),
-            Phase("verdicts", "units", _down_verdicts, "self", VERDICT, needs),
-        )
     )

@@ -19,11 +19,10 @@ from pipeline.filter import SIDES, reason
 from pipeline.measures import MEASURES
 from pipeline.recipe import Recipe
 from pipeline.sources import InputFile, Source, Unit, content_hash, list_units, reader_version
-from pipeline.sources.units import is_repository
-from pipeline.stages import Deduplicate, Downsample, Filter, For, Language, Pack, Score, Stage, label
+from pipeline.stages import Deduplicate, Downsample, Filter, For, Language, Pack, Score, Stage, Takedown, label
 from pipeline.store import Store, fingerprint, full_disk_told, open_model
 
-FORMAT = 2  # of artefacts and releases; raised when their layout changes
+FORMAT = 3  # of artefacts and releases; raised when their layout changes
 
 Kind = Literal["text", "columns", "language", "filter", "score", "pack", "tokens", "round", "mix", "release"]
 
@@ -242,6 +241,8 @@ class _Etags:
 
 def _steps(recipe: Recipe, units: list[Unit], sources: Mapping[str, Source], quarantine: Sequence[frozenset[tuple[str, int]]]) -> list[Step]:
     ordered = [s for s in recipe.stages if s.scope != "text"]
+    if recipe.release.tombstones:
+        ordered.insert(0, Takedown.by(recipe.release.tombstones))
     names = tuple(sorted({c for s in ordered if isinstance(s, Filter) for c in s.bounds if c in MEASURES}))
     steps = [_text_step(recipe, units, sources, quarantine)]
     # `state` is everything that says what a unit's survivors and columns are: the fingerprint that the next judging step builds on.
@@ -255,7 +256,7 @@ def _steps(recipe: Recipe, units: list[Unit], sources: Mapping[str, Source], qua
         stage = ordered[i]
         if stage.scope == "verdict":
             run: list[Stage] = [stage]
-            while i + len(run) < len(ordered) and ordered[i + len(run)].scope == "verdict":
+            while not isinstance(stage, Takedown) and i + len(run) < len(ordered) and ordered[i + len(run)].scope == "verdict":
                 run.append(ordered[i + len(run)])
             identity = {"stages": [s.identity() for s in run], "format": FORMAT}
             step = Step("filter", label(run[0]) if len(run) == 1 else f"filters {label(run[0])} … {label(run[-1])}", tuple(run), identity=identity)
@@ -281,13 +282,13 @@ def _steps(recipe: Recipe, units: list[Unit], sources: Mapping[str, Source], qua
         # Language reads the text alone, whatever was judged before it.
         steps.append(_printed(step, list(steps[0].prints) if step.kind == "language" else state))
         state = [fingerprint([a, b]) for a, b in zip(state, steps[-1].prints, strict=True)]
-    tokenizer = open_model(f"bundled:{recipe.mix.tokenizer}" if "/" not in recipe.mix.tokenizer else recipe.mix.tokenizer)
+    hashes = {column: open_model(model).sha256 for column, model in tokenizers_of(recipe).items()}
     steps.append(
         _printed(
             Step(
                 "tokens",
                 "count tokens",
-                identity={"tokenizer": tokenizer.sha256, "engines": {n: version(n) for n in ("gigatoken", "tokenizers")}, "format": FORMAT},
+                identity={"tokenizers": hashes, "engines": {n: version(n) for n in ("gigatoken", "tokenizers")}, "format": FORMAT},
             ),
             state,
         )
@@ -297,7 +298,10 @@ def _steps(recipe: Recipe, units: list[Unit], sources: Mapping[str, Source], qua
     mix = {"mix": plain["mix"], "seed": recipe.seed, "validation": [recipe.release.validation, recipe.release.validation_documents], "format": FORMAT}
     steps.append(_printed(Step("mix", "mix", identity=mix), state))
     release = {
-        "recipe": {k: plain[k] for k in ("name", "version", "policy", "release", "mix", "seed")},
+        "recipe": {
+            **{k: plain[k] for k in ("name", "version", "policy", "mix", "seed")},
+            "release": {k: v for k, v in plain["release"].items() if k != "tombstones"},  # of which a step of their own says all
+        },
         "stages": [s.identity() for s in recipe.stages],
         "licences": {n: s.licence for n, s in recipe.sources.items()},
         "pyarrow": pa.__version__,
@@ -305,6 +309,12 @@ def _steps(recipe: Recipe, units: list[Unit], sources: Mapping[str, Source], qua
     }
     steps.append(_printed(Step("release", "release", identity=release), [fingerprint([a, b]) for a, b in zip(state, steps[-1].prints, strict=True)]))
     return steps
+
+
+def tokenizers_of(recipe: Recipe) -> dict[str, str]:
+    """Columns of token counts -> the models that count: the mix's own first."""
+    named = {"token_count": recipe.mix.tokenizer, **{f"token_count_{name}": model for name, model in recipe.mix.also_count.items()}}
+    return {column: model if "/" in model else f"bundled:{model}" for column, model in named.items()}
 
 
 def _printed(step: Step, state: list[str]) -> Step:
@@ -340,7 +350,7 @@ def _text_step(recipe: Recipe, units: list[Unit], sources: Mapping[str, Source],
 
 def _folders(source: Source, unit: Unit) -> list[str]:
     """Names of folders that enter ids: of code trees, where they stand for the repository."""
-    return sorted({f.folder for f in unit.files if not is_repository(f)}) if source.reader == "code" else []
+    return sorted({f.folder for f in unit.files if f.kind == "file"}) if source.reader == "code" else []
 
 
 def _declared(source: Source) -> dict[str, Any]:

@@ -6,20 +6,42 @@ YAML is read by the 1.2 rules that people expect: `no` is a word and not False, 
 import contextlib
 import difflib
 import importlib.resources
+import math
 import re
 from collections.abc import Hashable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import yaml
-from pydantic import BeforeValidator, Field, PositiveFloat, PositiveInt, ValidationError, field_validator, model_validator
+from pydantic import BeforeValidator, Field, PositiveFloat, PositiveInt, ValidationError, ValidationInfo, field_serializer, field_validator, model_validator
 
-from pipeline.errors import ModelError, RecipeError
+from pipeline.dedup.tombstones import read_tombstones
+from pipeline.errors import ModelError, PlanError, RecipeError
 from pipeline.measures import MEASURES
 from pipeline.schema import DOCUMENT
 from pipeline.shards import RELEASE
-from pipeline.stages import STAGES, TEXT_COLUMNS, Deduplicate, Filter, For, Language, Names, OptOut, Pack, Score, Settings, Stage, known_columns, label
+from pipeline.stages import (
+    STAGES,
+    TEXT_COLUMNS,
+    Deduplicate,
+    Filter,
+    For,
+    Language,
+    Limits,
+    Names,
+    OptOut,
+    Pack,
+    Score,
+    Settings,
+    Share,
+    Stage,
+    known_columns,
+    label,
+)
+from pipeline.store import open_model
 
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "B": 10**9, "T": 10**12}
 
@@ -56,7 +78,7 @@ class SourceSettings(Settings):
     @field_validator("columns")
     @classmethod
     def _known(cls, columns: dict[str, str]) -> dict[str, str]:
-        ours = ("id", "text", "url", "date", "licence", "domain", "subdomain", "programming_language", "repository", "path", "stars")
+        ours = ("id", "text", "url", "date", "licence", "domain", "subdomain", "programming_language", "repository", "path", "stars", "repository_files")
         for name in columns:
             if name not in ours:
                 raise ValueError(
@@ -65,32 +87,156 @@ class SourceSettings(Settings):
         return columns
 
 
+class Steps(Settings):
+    """A whole number for each value of a column: that of the highest step it reaches, and 1 below the first or where it is null."""
+
+    by: str
+    steps: dict[float, Annotated[int, Field(ge=1, le=64)]] = Field(min_length=1)
+
+    @field_validator("steps", mode="before")
+    @classmethod
+    def _numbers(cls, steps: Any) -> Any:
+        return (
+            {float(at) if isinstance(at, int | float) and not isinstance(at, bool) else at: n for at, n in steps.items()} if isinstance(steps, dict) else steps
+        )
+
+
+class Ramp(Settings):
+    """A share that moves over a phase: from one value to another, linearly or with the square of the progress."""
+
+    start: Share = Field(alias="from")
+    end: Share = Field(alias="to")
+    ramp: Literal["constant", "linear", "quadratic"] = "linear"
+
+    def mean(self) -> float:
+        return self.start + (self.end - self.start) * {"constant": 0.0, "linear": 1 / 2, "quadratic": 1 / 3}[self.ramp]
+
+    def plain(self) -> dict[str, Any]:
+        return {"from": self.start, "to": self.end, "ramp": self.ramp}
+
+
+class ScheduleSlice(Settings):
+    """Documents that a phase of the schedule treats apart: by domain, sub-domain, or bounds on a column of the release; and their share of the phase."""
+
+    domain: Names | None = None
+    subdomain: Names | None = None
+    bounds: dict[str, Limits] = Field(default_factory=dict)
+    share: Ramp
+
+    @field_validator("share", mode="before")
+    @classmethod
+    def _constant(cls, share: Any) -> Any:
+        return {"from": float(share), "to": float(share), "ramp": "constant"} if isinstance(share, int | float) and not isinstance(share, bool) else share
+
+    @model_validator(mode="after")
+    def _selects(self) -> Self:
+        if not (self.domain or self.subdomain or self.bounds):
+            raise ValueError("selects nothing: name a domain, a subdomain, or bounds on a column")
+        return self
+
+    def selection(self) -> dict[str, Any]:
+        """What it selects, as plain values."""
+        return {k: v for k, v in self.model_dump(mode="json", exclude={"share"}, exclude_none=True).items() if v}
+
+    def mask(self, rows: pa.Table) -> np.ndarray:
+        """Which rows of a release are meant. (rows,) bool"""
+        mask = np.ones(rows.num_rows, bool)
+        for name in ("domain", "subdomain"):
+            if wanted := getattr(self, name):
+                mask &= pc.is_in(rows.column(name), value_set=pa.array(wanted, pa.string())).to_numpy(zero_copy_only=False)
+        for name, limits in self.bounds.items():
+            values = pc.fill_null(rows.column(name).cast(pa.float64()), np.nan).to_numpy()
+            mask &= (values >= (-np.inf if limits.min is None else limits.min)) & (values <= (np.inf if limits.max is None else limits.max))
+        return mask
+
+
+class SchedulePhase(Settings):
+    """A phase of training: so many tokens (up to 1: a share of the release's), and what is used in other shares than the mix has it."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$")]
+    tokens: Annotated[PositiveFloat, _quantity("", "130B"), BeforeValidator(lambda n: float(n) if isinstance(n, int) and not isinstance(n, bool) else n)]
+    slices: dict[Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$")], ScheduleSlice] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _room(self) -> Self:
+        most = sum(max(s.share.start, s.share.end) for s in self.slices.values())
+        if most > 1 + 1e-9:
+            raise ValueError(f"its slices take up to {most:.0%} of a batch; leave some of it, at most all")
+        return self
+
+
 class Mix(Settings):
-    """What share of the tokens each domain gets, and how often its documents may be repeated for it."""
+    """What share of the tokens each domain, and each part of a domain, gets, and how often documents may be repeated for it.
+
+    `shares` sum to 1, or to anything where `normalise` is said; a domain's share may be given by its parts: sub-domains, languages of code, or `'*'` for whatever else it holds.
+    """
 
     tokenizer: str = "skypile-65k"
-    shares: dict[str, Annotated[float, Field(gt=0, le=1)]] = Field(min_length=1)
+    also_count: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")], str] = Field(default_factory=dict)
+    unit: str = "tokens"
+    normalise: bool = False
+    shares: dict[str, PositiveFloat | dict[str, PositiveFloat]] = Field(min_length=1)
+    shortage: Literal["refill", "shrink"] = "refill"
     max_epochs: dict[str, PositiveFloat] | PositiveFloat = 1.0
     total: Literal["max"] | Tokens = "max"
+    force: bool = False
+    sample: Steps | None = None
+    rehydrate: Steps | None = None
+    schedule: tuple[SchedulePhase, ...] = Field((), strict=False)
 
     @field_validator("shares")
     @classmethod
-    def _sum(cls, shares: dict[str, float]) -> dict[str, float]:
-        total = sum(shares.values())
-        if abs(total - 1) > 1e-6:
-            raise ValueError(f"the shares sum to {total:.6g}, not to 1; {'take away' if total > 1 else 'add'} {abs(total - 1):.6g}")
+    def _parts(cls, shares: dict[str, float | dict[str, float]], info: ValidationInfo) -> dict[str, float | dict[str, float]]:
+        for domain, share in shares.items():
+            if isinstance(share, dict) and not share:
+                raise ValueError(f"{domain} has no parts; give it a share, or name its sub-domains")
+            for name in (domain, *(share if isinstance(share, dict) else ())):
+                if not name or "/" in name:
+                    raise ValueError(f"'{name}' cannot be the name of a slice: `/` stands between a domain and its part in the report")
+        total = sum(sum(s.values()) if isinstance(s, dict) else s for s in shares.values())
+        if abs(total - 1) > 1e-6 and not info.data.get("normalise"):
+            raise ValueError(f"the shares sum to {total:.6g}, not to 1; {'take away' if total > 1 else 'add'} {abs(total - 1):.6g}, or say `normalise: true`")
         return shares
 
     @model_validator(mode="after")
-    def _epochs(self) -> Self:
-        if isinstance(self.max_epochs, dict):
-            for name in self.max_epochs:
-                if name not in self.shares:
-                    raise ValueError(f"max_epochs names '{name}', which has no share{_meant(name, self.shares)}")
+    def _fits(self) -> Self:
+        known = {*self.shares, *(f"{d}/{p}" for d in self.shares for p in self.parts(d))}
+        for name in self.max_epochs if isinstance(self.max_epochs, dict) else ():
+            if name not in known:
+                raise ValueError(f"max_epochs names '{name}', which has no share{_meant(name, known)}")
+        if self.unit not in ("tokens", "bytes", *self.also_count):
+            options = ("tokens", "bytes", *self.also_count)
+            raise ValueError(f"the unit '{self.unit}' is not one of {', '.join(options)}{_meant(self.unit, options)}; `also_count` adds other tokenizers")
+        if self.force and self.total == "max":
+            raise ValueError("`force` repeats documents beyond max_epochs until `total` is reached, so it needs a number as `total`")
+        selections: dict[str, Any] = {}
+        for phase in self.schedule:
+            for name, some in phase.slices.items():
+                if selections.setdefault(name, some.selection()) != some.selection():
+                    raise ValueError(f"the schedule's slice '{name}' selects one thing in one phase and another in {phase.name}; give one of them another name")
         return self
 
-    def epochs_of(self, domain: str) -> float:
-        return self.max_epochs.get(domain, 1.0) if isinstance(self.max_epochs, dict) else self.max_epochs
+    def domains(self) -> dict[str, float]:
+        """The share of each domain; they sum to 1."""
+        plain = {d: math.fsum(s.values()) if isinstance(s, dict) else s for d, s in self.shares.items()}
+        total = math.fsum(plain.values())
+        return {d: s / total for d, s in plain.items()}
+
+    def parts(self, domain: str) -> dict[str, float]:
+        """The shares of a domain's parts within it; they sum to 1. Empty where it has none."""
+        given = self.shares[domain]
+        return {p: s / math.fsum(given.values()) for p, s in given.items()} if isinstance(given, dict) else {}
+
+    def epochs_of(self, name: str) -> float:
+        """How often a document of a slice may be used: as said for the slice, else for its domain, else once."""
+        if not isinstance(self.max_epochs, dict):
+            return self.max_epochs
+        return self.max_epochs.get(name, self.max_epochs.get(name.partition("/")[0], 1.0))
+
+    @property
+    def size_column(self) -> str:
+        """The column of a release that shares are counted in."""
+        return {"tokens": "token_count", "bytes": "text_bytes"}.get(self.unit, f"token_count_{self.unit}")
 
 
 class ReleaseSettings(Settings):
@@ -98,12 +244,33 @@ class ReleaseSettings(Settings):
 
     shard_size: Bytes = 512_000_000
     row_group_size: Bytes = 32_000_000
+    removed: Annotated[float, Field(ge=0, le=1)] = 0.01
+    removed_documents: Annotated[int, Field(ge=0)] = 20
+    signatures: bool = True
     validation: Annotated[float, Field(ge=0, lt=1)] = 0.001
     validation_documents: Annotated[int, Field(ge=0)] = 20
+    tombstones: Names = ()  # files of what was taken down, as `takedown` writes them
+
+    @field_validator("tombstones")
+    @classmethod
+    def _readable(cls, files: tuple[str, ...]) -> tuple[str, ...]:
+        try:
+            read_tombstones(files)
+        except PlanError as error:
+            raise ValueError(str(error)) from None
+        return files
+
+    @field_serializer("tombstones", when_used="json")
+    def _told(self, files: tuple[str, ...]) -> list[str]:
+        """Names and what they say: where they lie is nobody's business."""
+        return [f"{Path(file).name} {read_tombstones([file]).print}" for file in files]
 
 
 class Recipe(Settings):
-    """One corpus: sources, stages in order, mix and release. What it says bears identity; what it does not say must not change a byte."""
+    """One corpus: sources, stages in order, mix and release. What it says bears identity; what it does not say must not change a byte.
+
+    `extends: NAME|PATH` takes every top-level key that a recipe does not have from another.
+    """
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$")]
     version: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$")]
@@ -170,18 +337,18 @@ for _tag, _pattern, _first in [
 _Loader.add_constructor("tag:yaml.org,2002:float", lambda loader, node: float(str(loader.construct_scalar(node)).replace("_", "")))  # type: ignore[arg-type]  # a scalar, by its tag
 
 
-class _Positions(dict[tuple[Hashable, ...], int]):
-    """Path in the document -> line (from 1)."""
+class _Positions(dict[tuple[Hashable, ...], str]):
+    """Path in the document -> file and line (from 1)."""
 
-    def line(self, path: tuple[Hashable, ...]) -> int:
+    def line(self, path: tuple[Hashable, ...]) -> str:
         while path and path not in self:
             path = path[:-1]
-        return self.get(path, 1)
+        return self[path]
 
 
 def _positions(node: yaml.Node, name: str, path: tuple[Hashable, ...] = (), out: _Positions | None = None) -> _Positions:
     out = _Positions() if out is None else out
-    out.setdefault(path, node.start_mark.line + 1)
+    out.setdefault(path, f"{name}:{node.start_mark.line + 1}")
     if isinstance(node, yaml.MappingNode):
         seen: dict[str, int] = {}
         for key, value in node.value:
@@ -191,7 +358,7 @@ def _positions(node: yaml.Node, name: str, path: tuple[Hashable, ...] = (), out:
                     f"{name}:{line}: {_dotted((*path, key.value))}: this key stands twice, first in line {seen[key.value]}; YAML would keep only the last. Remove one."
                 )
             seen[key.value] = line
-            out[(*path, key.value)] = line
+            out[(*path, key.value)] = f"{name}:{line}"
             _positions(value, name, (*path, key.value), out)
     elif isinstance(node, yaml.SequenceNode):
         for i, item in enumerate(node.value):
@@ -208,7 +375,11 @@ def _meant(word: str, known: Any) -> str:
     return f" (did you mean '{close[0]}'?)" if close else ""
 
 
-def _load(name: str, text: str, inputs: dict[str, str]) -> Recipe:
+_EXTENDED = 8  # recipes behind one another
+
+
+def _parsed(name: str, text: str, depth: int = 0) -> tuple[dict[str, Any], _Positions]:
+    """A recipe's keys as they stand, those of the recipe that it `extends` where it has none of its own, and where they stand."""
     try:
         node = yaml.compose(text, _Loader)
     except yaml.MarkedYAMLError as error:
@@ -228,9 +399,24 @@ def _load(name: str, text: str, inputs: dict[str, str]) -> Recipe:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         raise RecipeError(f"{name}:{mark.line + 1 if mark else 1}: {error.problem or error.context}.") from None
+    base = raw.pop("extends", None)
+    if base is None:
+        return raw, where
+    if not isinstance(base, str) or depth >= _EXTENDED:
+        raise RecipeError(f"{where.line(('extends',))}: extends: {'name one recipe' if not isinstance(base, str) else 'recipes extend one another in a circle'}")
+    beside = Path(name).parent / base
+    inherited, there = _parsed(*_find(beside if beside.suffix and beside.is_file() else base), depth + 1)
+    for path, line in there.items():
+        if path and path[0] not in raw:
+            where[path] = line
+    return {**inherited, **raw}, where
+
+
+def _load(name: str, text: str, inputs: dict[str, str]) -> Recipe:
+    raw, where = _parsed(name, text)
 
     def fault(path: tuple[Any, ...], reason: str) -> RecipeError:
-        return RecipeError(f"{name}:{where.line(path)}: {_dotted(path)}: {reason}")
+        return RecipeError(f"{where.line(path)}: {_dotted(path)}: {reason}")
 
     declared = raw.get("sources")
     for source, files in inputs.items() if isinstance(declared, dict) else ():  # else the check below says what is wrong with them
@@ -347,7 +533,7 @@ def _check_whole(recipe: Recipe, fault: Any) -> None:
         path: tuple[Any, ...] = ("stages", i, stage.stage)
         name = label(stage)
         if stage.scope in ("verdict", "round"):
-            if name in seen or name in ("source", "mix"):
+            if name in seen or name in ("source", "mix", "takedown"):
                 other = f"stages[{seen[name]}] has it too" if name in seen else "the ledger uses it itself"
                 raise fault(path, f"the name '{name}' is taken: {other}, and the ledger could not tell them apart. Give this one another name")
             seen[name] = i
@@ -390,12 +576,35 @@ def _check_whole(recipe: Recipe, fault: Any) -> None:
             )
         if source.domain is None and "domain" not in source.columns and not any(isinstance(s, Language) for s in recipe.stages):
             raise fault(("sources", name), "its domain is not known: declare `domain:`, map a column to it, or add a `language` stage")
+    _check_mix(recipe.mix, set(added), fault)
     rounds = [(i, s) for i, s in enumerate(recipe.stages) if s.scope == "round"]
     if not rounds or not (isinstance(rounds[0][1], Deduplicate) and rounds[0][1].by == "id" and rounds[0][1].where is None and rounds[0][1].unless is None):
         where = ("stages", rounds[0][0]) if rounds else ("stages",)
         raise fault(
             where, "rows of a release are unique, so `- deduplicate: {by: id}`, for all documents, must be the first of the stages that compare documents"
         )
+
+
+def _check_mix(mix: Mix, added: set[str], fault: Any) -> None:
+    numbers = added | {"cluster_size"}
+    for key, by in (("sample", mix.sample), ("rehydrate", mix.rehydrate)):
+        if by is not None and by.by not in numbers:
+            raise fault(
+                ("mix", key, "by"), f"'{by.by}' is no number that a stage of this recipe adds{_meant(by.by, numbers)}; there are {', '.join(sorted(numbers))}"
+            )
+    columns = added | {field.name for field in RELEASE if pa.types.is_integer(field.type) or pa.types.is_floating(field.type)}
+    for i, phase in enumerate(mix.schedule):
+        for name, some in phase.slices.items():
+            for column in some.bounds:
+                if column not in columns:
+                    raise fault(
+                        ("mix", "schedule", i, "slices", name, "bounds", column), f"'{column}' is no number that a release has{_meant(column, columns)}"
+                    )
+    for name, model in {"tokenizer": mix.tokenizer, **mix.also_count}.items():
+        try:
+            open_model(model if "/" in model else f"bundled:{model}")
+        except ModelError as error:
+            raise fault(("mix", "also_count", name) if name in mix.also_count else ("mix", "tokenizer"), str(error)) from None
 
 
 # Columns of a document, of a release, and of rows on their way: no classifier may use their names.

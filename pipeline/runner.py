@@ -4,7 +4,7 @@ The driver holds counts and names, never documents. What is done is known by its
 """
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -13,25 +13,28 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import xxhash
 
 from pipeline import shards, tasks
 from pipeline.dedup.exact import exact_round
 from pipeline.dedup.minhash import minhash_round
+from pipeline.downsample import downsample_round
 from pipeline.engine import Engine, Link, map_tasks, open_engine
 from pipeline.errors import ReleaseExists, SourceError, TaskFailed
 from pipeline.ledger import funnel, ledger_rows, unreadable_rows
-from pipeline.mix import downsample_round, mix_round
-from pipeline.planning import Artefacts, Plan, Step, plan, quarantine_key, read_quarantine, release_fingerprint
+from pipeline.mix import mix_round, schedule, selections, shortages, slice_names, slice_of
+from pipeline.planning import Artefacts, Plan, Step, plan, quarantine_key, read_quarantine, release_fingerprint, tokenizers_of
 from pipeline.quarantine import find_crashing
 from pipeline.recipe import Recipe
-from pipeline.rounds import Context, Round, partition_of, partitions_for
+from pipeline.rounds import Context, Round, chance, partition_of, partitions_for
 from pipeline.schema import LEDGER, check_conservation
 from pipeline.shards import Release, Slice, open_release
-from pipeline.stages import Deduplicate, Score, label
+from pipeline.stages import Deduplicate, Score, Stage, label
 from pipeline.store import Store, fingerprint
 
 _UNEXPLAINED = 3
+_REMOVED_SALT = 0x4E3D0DED  # the sample of what was dropped is independent of every other draw
 
 
 @dataclass
@@ -165,8 +168,7 @@ class _Run:
             stage: Any = step.stages[0]
             return Link(make=partial(tasks.ScoreStep, stage), gpu=stage.precision.startswith("cuda"))
         if step.kind == "tokens":
-            tokenizer = self.plan.recipe.mix.tokenizer
-            return Link(make=partial(tasks.TokenStep, tokenizer if "/" in tokenizer else f"bundled:{tokenizer}"))
+            return Link(make=partial(tasks.TokenStep, tokenizers_of(self.plan.recipe)))
         calls: dict[str, Callable[..., dict[str, Any]]] = {
             "text": tasks.make_text,
             "columns": tasks.make_columns,
@@ -315,31 +317,35 @@ class _Run:
         self.progress.begin(name, 4)
         accounts = self._once(account_unit, [(store, before[u], stages) for u in range(n)], [f"{building}/accounts/{u:06d}" for u in range(n)])
         self.progress.advance(name, {})
-        sizes: dict[tuple[str, str], int] = {}
-        for account in accounts:
-            for part, domain, size in account["released"]:
-                sizes[part, domain] = sizes.get((part, domain), 0) + size
-        slices = shards.layout(sizes, recipe.release.shard_size, recipe.release.row_group_size)
-        buckets = sum(sl.buckets for sl in slices)
+        writing = _writing(plan_, accounts)
+        slices = writing.slices
         ledger_parts = max(1, -(-sum(sum(d[3] for d in a["dropped"]) + a["unreadable"] for a in accounts) // 500_000))
-        documents = tasks.Exchange(f"{building}/scatter", n, buckets)
+        documents = tasks.Exchange(f"{building}/scatter", n, sum(sl.buckets for sl in slices))
         ledger = tasks.Exchange(f"{building}/ledger-rows", n, ledger_parts)
-        schema = shards.schema_with(field for step in plan_.steps if step.kind == "score" for field in step.stages[0].added())
-        jobs: list[tuple[Any, ...]] = [(store, documents, ledger, u, before[u], recipe.seed, slices, plan_.units[u].source, schema) for u in range(n)]
+        removed = tasks.Exchange(f"{building}/removed-rows", n, writing.removed_parts)
+        jobs: list[tuple[Any, ...]] = [(store, documents, ledger, removed, u, before[u], writing, plan_.units[u].source) for u in range(n)]
         scattered = self._once(scatter_unit, jobs, [documents.file(u) for u in range(n)])
         for u, (sent, account) in enumerate(zip(scattered, accounts, strict=True)):
             given = sum(r[2] for r in account["read"])
             check_conservation(given + account["unreadable"], sent["documents"], sent["dropped"], f"unit {u} of the release")
         self.progress.advance(name, {})
         out = f"{building}/out"
-        jobs = [(store, documents, out, sl, shard, recipe.release.row_group_size, schema) for sl in slices for shard in range(sl.shards)]
-        files = self._once(write_shard, jobs, [f"{building}/written/{sl.file(shard)}" for sl in slices for shard in range(sl.shards)])
-        files += self._once(
-            write_ledger, [(store, ledger, out, p) for p in range(ledger_parts)], [f"{building}/written/ledger-{p:05d}" for p in range(ledger_parts)]
+        shard_jobs = [(sl, shard) for sl in slices for shard in range(sl.shards)]
+        files = self._once(
+            write_shard, [(store, documents, out, writing, sl, shard) for sl, shard in shard_jobs], [f"{building}/written/{sl.file(k)}" for sl, k in shard_jobs]
         )
+        if recipe.release.signatures:
+            files += self._once(
+                write_signatures, [(store, out, sl, shard) for sl, shard in shard_jobs], [f"{building}/written/{sl.signatures(k)}" for sl, k in shard_jobs]
+            )
+        for exchange, write, kind in ((ledger, write_ledger, "ledger"), (removed, write_removed, "removed")):
+            files += self._once(
+                write, [(store, exchange, out, p) for p in range(exchange.parts)], [f"{building}/written/{kind}-{p:05d}" for p in range(exchange.parts)]
+            )
         written = {str(r.pop("file")): r for r in files}
-        check_conservation(sum(s["documents"] for s in scattered), sum(r["rows"] for f, r in written.items() if not f.startswith("ledger/")), 0, "shards")
-        check_conservation(sum(s["dropped"] for s in scattered), sum(r["rows"] for f, r in written.items() if f.startswith("ledger/")), 0, "ledger")
+        rows = {kind: sum(r["rows"] for f, r in written.items() if f.startswith(kind)) for kind in (("data/", "validation/"), ("ledger/",))}
+        check_conservation(sum(s["documents"] for s in scattered), rows["data/", "validation/"], 0, "shards")
+        check_conservation(sum(s["dropped"] for s in scattered), rows["ledger/",], 0, "ledger")
         self.progress.advance(name, {})
         self._finish(out, written, accounts, stages)
         final = f"releases/{plan_.release_name}"
@@ -354,9 +360,14 @@ class _Run:
         rounds = {step.name: store.read_json(f"rounds/{step.print}.json") for step in plan_.steps if step.kind in ("round", "mix")}
         stats["too_short_to_compare"] = sum(r["short"] for r in rounds.values())
         stats["released"] = _totals(written)
-        mixture = _mixture(plan_.recipe, rounds["mix"]["decisions"], stats["released"])
+        mixture = _mixture(plan_.recipe, rounds["mix"]["decisions"], written)
         engines = {label(st): st.engines() for step in plan_.steps for st in step.stages if st.engines()}
         about: dict[str, Any] = {"recipe.json": _published(plan_.recipe), "stats.json": stats, "mixture.json": mixture}
+        if plan_.recipe.mix.schedule:
+            selected: Counter[str] = Counter()
+            for counts in written.values():
+                selected.update(counts.get("selected", {}))
+            about["schedule.json"] = schedule(plan_.recipe.mix, sum(d["tokens"] for d in mixture["domains"].values()), selected)
         code, attribution = shards.code_tables(written.values())
         if code["languages"]:
             about["code.json"] = {**code, "asked": _asked(rounds)}
@@ -364,7 +375,7 @@ class _Run:
         for file, value in about.items():
             store.write_json(f"{out}/{file}", value)
         extra = [*about, *(["ATTRIBUTION.md"] if code["languages"] else [])]
-        counted = {file: {k: v for k, v in r.items() if k not in ("languages", "repositories")} for file, r in written.items()}
+        counted = {file: {k: v for k, v in r.items() if k not in _TALLIES} for file, r in written.items()}
         files = {**counted, **{file: {"sha256": tasks.digest_of(store, f"{out}/{file}")} for file in extra}}
         store.write_json(
             f"{out}/manifest.json",
@@ -382,7 +393,7 @@ class _Run:
 
 def _round_of(step: Step, settings: Any) -> Round:
     if step.kind == "mix":
-        return mix_round()
+        return mix_round(settings.mix)
     if isinstance(settings, Deduplicate):
         return minhash_round(settings) if settings.by == "minhash" else exact_round(settings)
     return downsample_round(settings)
@@ -429,90 +440,181 @@ def _totals(written: dict[str, Any]) -> list[dict[str, Any]]:
     return list(totals.values())
 
 
-def _mixture(recipe: Recipe, decisions: dict[str, Any], released: list[dict[str, Any]]) -> dict[str, Any]:
-    """What was wanted, what there was, what came out, and what stood in the way."""
-    train = {r["domain"]: r for r in released if r["split"] == "train"}
-    total = sum(r["tokens_with_repeats"] for r in train.values())
-    domains = {}
-    for cut in decisions["cuts"]:
-        name, got = cut["slice"], train.get(cut["slice"], {"tokens": 0, "tokens_with_repeats": 0, "documents": 0})
-        domains[name] = {
-            "share_wanted": recipe.mix.shares[name],
-            "share": got["tokens_with_repeats"] / total if total else 0.0,
-            "tokens": got["tokens_with_repeats"],
-            "tokens_wanted": cut["budget"],
-            "unique_tokens": got["tokens"],
-            "unique_tokens_available": cut["available"],
-            "documents": got["documents"],
-            "epochs": got["tokens_with_repeats"] / cut["available"] if cut["available"] else 0.0,
-            "max_epochs": recipe.mix.epochs_of(name),
-            "binding": cut["binding"],
+def _mixture(recipe: Recipe, decisions: dict[str, Any], written: Mapping[str, Any]) -> dict[str, Any]:
+    """What was wanted, what there was, what came out, and what stood in the way. Shares are of `unit` x repeats; so is what is called by its name."""
+    mix, unit = recipe.mix, recipe.mix.unit if recipe.mix.unit in ("tokens", "bytes") else f"tokens_{recipe.mix.unit}"
+    got: dict[str, Counter[str]] = {name: Counter() for name in slice_names(mix)}
+    for file, counts in written.items():
+        if file.startswith("data/"):
+            for subdomain, language, *numbers in counts["parts"]:
+                name = slice_of(file.split("/")[1], subdomain, language, mix)
+                assert name is not None, "a document without a slice was released"
+                got[name].update(dict(zip(("documents", "unique_tokens", "tokens", f"unique_{unit}", unit), numbers, strict=True)))
+    cuts = {cut["slice"]: cut for cut in decisions["cuts"]}
+    asked, total = slice_names(mix), sum(counts[unit] for counts in got.values())
+
+    def about(names: list[str], share: float) -> dict[str, Any]:
+        found: Counter[str] = Counter()
+        for name in names:
+            found.update(got[name])
+        there = sum(cuts[name]["available"] for name in names)
+        return {
+            "share_wanted": share,
+            "share": found[unit] / total if total else 0.0,
+            **{key: found[key] for key in dict.fromkeys(("tokens", "unique_tokens", unit, f"unique_{unit}", "documents"))},
+            f"{unit}_wanted": sum(cuts[name]["budget"] for name in names),
+            f"unique_{unit}_available": there,
+            "epochs": found[unit] / there if there else 0.0,
+            "max_epochs": max(mix.epochs_of(name) for name in names),
+            "binding": any(cuts[name]["binding"] for name in names),
         }
-    asked = recipe.mix.total
-    shortage = None
-    if asked != "max" and total < 0.999 * asked:
-        binding = ", ".join(n for n, d in domains.items() if d["binding"])
-        shortage = f"wanted {asked:,} tokens, had {total:,} at these shares: {binding} has no more at max_epochs"
+
+    domains = {}
+    for domain, share in mix.domains().items():
+        parts = [f"{domain}/{part}" for part in mix.parts(domain)]
+        domains[domain] = about(parts or [domain], share)
+        if parts:
+            domains[domain]["binding"] = all(cuts[name]["binding"] for name in parts)
+            domains[domain]["parts"] = {name.partition("/")[2]: about([name], asked[name]) for name in parts}
+    there = {name: cut["available"] for name, cut in cuts.items()}
     return {
-        "tokenizer": recipe.mix.tokenizer,
-        "total_tokens": total,
-        "total_wanted": asked,
-        "binding": sorted(n for n, d in domains.items() if d["binding"]),
-        "shortage": shortage,
+        "tokenizer": mix.tokenizer,
+        "also_counted": sorted(mix.also_count),
+        "unit": unit,
+        "total": total,
+        "total_wanted": mix.total,
+        "binding": sorted(d for d, about_ in domains.items() if about_["binding"]),
+        "shortage": shortages(mix, {name: cut["budget"] for name, cut in cuts.items()}, there),
         "domains": domains,
     }
 
 
 # --- tasks of the release -----------------------------------------------------------------------------------------------------
 
+_TALLIES = ("languages", "repositories", "parts", "selected", "bytes_with_repeats")  # of shards, for the release's own tables
+
+
+@dataclass(frozen=True)
+class _Writing:
+    """What the tasks of a release have in common."""
+
+    seed: int
+    slices: tuple[Slice, ...]
+    schema: pa.Schema
+    stages: tuple[tuple[str, Stage], ...]  # those that a row's trace names
+    fingerprint: str  # of these stages
+    recipe: Recipe
+    removed_below: Mapping[str, int]  # stage -> the hash below which what it dropped is in the sample
+    removed_parts: int
+
+
+def _writing(plan_: Plan, accounts: Sequence[Mapping[str, Any]]) -> _Writing:
+    recipe = plan_.recipe
+    sizes: Counter[tuple[str, str]] = Counter()
+    dropped: Counter[str] = Counter()
+    for account in accounts:
+        for part, domain, size in account["released"]:
+            sizes[part, domain] += size
+        for stage, _, _, n, _ in account["dropped"]:
+            dropped[stage] += n
+    settings = recipe.release
+    added = [field for step in plan_.steps if step.kind == "score" for field in step.stages[0].added()]
+    added += [pa.field(column, pa.int64(), nullable=False) for column in tokenizers_of(recipe) if column not in shards.RELEASE.names]
+    # The share asked for, and of each stage enough for a person to judge it.
+    share = {stage: max(settings.removed, min(1.0, settings.removed_documents / n)) if settings.removed else 0.0 for stage, n in dropped.items()}
+    return _Writing(
+        recipe.seed,
+        tuple(shards.layout(sizes, settings.shard_size, settings.row_group_size)),
+        shards.schema_with(added),
+        tuple((label(stage), stage) for step in plan_.steps for stage in step.stages),
+        fingerprint([stage.identity() for stage in recipe.stages]),
+        recipe,
+        {stage: min(2**64 - 1, int(share[stage] * 2**64)) for stage in share},
+        max(1, -(-round(sum(share[stage] * n for stage, n in dropped.items())) // 100_000)),
+    )
+
 
 def account_unit(store: Store, artefacts: Artefacts, stages: Sequence[str]) -> dict[str, Any]:
     """A unit's account, and the text bytes it sends to each (split, domain)."""
     counts = tasks.account(store, artefacts, stages)
-    released: dict[tuple[str, str], int] = {}
-    for batch in tasks.View(store, artefacts).survivors(["split", "domain", "text"]):
-        for part, domain, size in zip(
-            batch.column("split").to_pylist(), batch.column("domain").to_pylist(), pc.binary_length(batch.column("text")).to_pylist(), strict=True
-        ):
-            released[part, domain] = released.get((part, domain), 0) + size
-    return {**counts, "released": [[*k, v] for k, v in sorted(released.items())]}
+    view = tasks.View(store, artefacts)
+    rows = view.columns(["split", "domain", "text_bytes"]).filter(pa.array(view.alive))
+    released = rows.group_by(["split", "domain"]).aggregate([("text_bytes", "sum")]).to_pylist()
+    return {**counts, "released": sorted([r["split"], r["domain"], r["text_bytes_sum"]] for r in released)}
 
 
 def scatter_unit(
-    store: Store,
-    documents: tasks.Exchange,
-    ledger: tasks.Exchange,
-    task: int,
-    artefacts: Artefacts,
-    seed: int,
-    slices: Sequence[Slice],
-    source: str,
-    schema: pa.Schema,
+    store: Store, documents: tasks.Exchange, ledger: tasks.Exchange, removed: tasks.Exchange, task: int, artefacts: Artefacts, writing: _Writing, source: str
 ) -> dict[str, Any]:
-    """One unit's documents by bucket, and its ledger rows by file."""
-    view = tasks.View(store, artefacts)
-    placed = (shards.place(batch, seed, slices, schema) for batch in view.survivors([*schema.names, "split"]))
-    rows = documents.write(store, task, shards.scattered(schema), placed, lambda table: shards.bucket_of(table, slices))
+    """One unit's documents by bucket, its ledger rows by file, and what of them is in the sample of removed documents."""
+    view, schema = tasks.View(store, artefacts), writing.schema
+    stored = [name for name in schema.names if name not in ("characters", "filter_trace")]
+    placed = (
+        shards.place(shards.derive(batch, writing.stages, writing.fingerprint), writing.seed, writing.slices, schema)
+        for batch in view.survivors([*stored, "split"])
+    )
+    rows = documents.write(store, task, shards.scattered(schema), placed, lambda table: shards.bucket_of(table, writing.slices))
     who = view.columns(["id", "url", "source", "domain", "file", "offset"])
     gone = [ledger_rows(who, store.read_table(name)) for name in artefacts.drops]
     gone.append(unreadable_rows(store.read_table(artefacts.text.removesuffix(".arrow") + ".unreadable.arrow"), source))
 
-    def part_of(out: pa.Table) -> np.ndarray:
+    def part_of(out: pa.Table, parts: int) -> np.ndarray:
         keys = (
             xxhash.xxh3_64_intdigest(f"{file}\0{offset}".encode())
             for file, offset in zip(*(out.column(c).to_pylist() for c in ("file", "offset")), strict=True)
         )
-        return partition_of(np.fromiter(keys, np.uint64, out.num_rows), ledger.parts)
+        return partition_of(np.fromiter(keys, np.uint64, out.num_rows), parts)
 
-    dropped = ledger.write(store, task, LEDGER, gone, part_of)
+    dropped = ledger.write(store, task, LEDGER, gone, lambda out: part_of(out, ledger.parts))
+    sample = removed_rows(view, writing)
+    removed.write(store, task, shards.REMOVED, sample, lambda out: part_of(out, removed.parts))
     return {"documents": rows, "dropped": dropped}
 
 
-def write_shard(store: Store, given: tasks.Exchange, out: str, slice_: Slice, shard: int, row_group_size: int, schema: pa.Schema) -> dict[str, Any]:
+def removed_rows(view: tasks.View, writing: _Writing) -> Iterator[pa.Table]:
+    """The sample of a unit's dropped documents, with the text where it may be shown. Memory: a batch of text."""
+    store, artefacts = view.store, view.artefacts
+    drops = pa.concat_tables([store.read_table(name) for name in artefacts.drops]) if artefacts.drops else None
+    if drops is None or not drops.num_rows:
+        return
+    who = view.columns(["id", "url", "source", "domain", "file", "offset", "repository", "licence"])
+    below = np.array([writing.removed_below[stage] for stage in drops.column("stage").to_pylist()], np.uint64)
+    ids = who.column("id").take(drops.column("row"))
+    drops = drops.filter(pa.array(chance(writing.seed ^ _REMOVED_SALT, ids) < below)).sort_by("row")
+    rows, start = drops.column("row").to_numpy(), 0
+    owners = who.take(drops.column("row"))
+    # A source file without a known licence is nobody's to show, whatever stage came first.
+    unlicensed = pc.and_(pc.is_valid(owners.column("repository")), pc.is_null(owners.column("licence"))).to_pylist()
+    shown = np.array(
+        [
+            not (u or shards.is_withheld(s, r))
+            for s, r, u in zip(drops.column("stage").to_pylist(), drops.column("reason").to_pylist(), unlicensed, strict=True)
+        ],
+        bool,
+    )
+    table = ledger_rows(who, drops)
+    for batch in store.read_batches(artefacts.text, ["text"]):
+        a, b = np.searchsorted(rows, [start, start + batch.num_rows])
+        if a < b:
+            texts = batch.column("text").take(pa.array(rows[a:b] - start))
+            yield table.slice(a, b - a).append_column("text", pc.if_else(pa.array(shown[a:b]), texts, None).cast(pa.string())).cast(shards.REMOVED)
+        start += batch.num_rows
+
+
+def write_shard(store: Store, given: tasks.Exchange, out: str, writing: _Writing, slice_: Slice, shard: int) -> dict[str, Any]:
     """One Parquet shard out of its buckets."""
-    first, file = slice_.first_bucket + shard * slice_.buckets_per_shard, slice_.file(shard)
+    first, file, mix = slice_.first_bucket + shard * slice_.buckets_per_shard, slice_.file(shard), writing.recipe.mix
     buckets = (given.read(store, b) for b in range(first, first + slice_.buckets_per_shard))
-    counts = shards.write_shard(store, f"{out}/{file}", buckets, row_group_size, schema)
+    counts = shards.write_shard(store, f"{out}/{file}", buckets, writing.recipe.release.row_group_size, writing.schema, mix.size_column, selections(mix))
+    return {"file": file, **counts, "sha256": tasks.digest_of(store, f"{out}/{file}")}
+
+
+def write_signatures(store: Store, out: str, slice_: Slice, shard: int) -> dict[str, Any]:
+    """The signatures of a shard that is written."""
+    file = slice_.signatures(shard)
+    with store.open(f"{out}/{slice_.file(shard)}") as handle:
+        rows = (pa.Table.from_batches([batch]) for batch in pq.ParquetFile(handle).iter_batches(2_000, columns=["id", "text"]))
+        counts = shards.write_signatures(store, f"{out}/{file}", rows)
     return {"file": file, **counts, "sha256": tasks.digest_of(store, f"{out}/{file}")}
 
 
@@ -520,4 +622,11 @@ def write_ledger(store: Store, given: tasks.Exchange, out: str, part: int) -> di
     """One Parquet file of the ledger."""
     file = f"ledger/ledger-{part:05d}-of-{given.parts:05d}.parquet"
     counts = shards.write_ledger(store, f"{out}/{file}", given.read(store, part))
+    return {"file": file, **counts, "sha256": tasks.digest_of(store, f"{out}/{file}")}
+
+
+def write_removed(store: Store, given: tasks.Exchange, out: str, part: int) -> dict[str, Any]:
+    """One Parquet file of the sample of removed documents."""
+    file = f"removed/removed-{part:05d}-of-{given.parts:05d}.parquet"
+    counts = shards.write_removed(store, f"{out}/{file}", given.read(store, part))
     return {"file": file, **counts, "sha256": tasks.digest_of(store, f"{out}/{file}")}

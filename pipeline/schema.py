@@ -10,6 +10,9 @@ from pipeline.errors import LostRows, StoreError
 
 DOMAINS = ("en", "zh", "code")  # what the shipped recipes mix; a recipe may name others
 
+# How many values of each kind the stage `scrub` replaced by tags; null where no such stage was meant for the document.
+REPLACED = pa.schema([pa.field(f"pii_{kind}", pa.int32()) for kind in ("email", "ip_address", "key", "password")])
+
 # id: 32 hex digits (128 bits), stable across runs and renames; file and offset: where the record stood in the input.
 DOCUMENT = pa.schema(
     [
@@ -25,15 +28,17 @@ DOCUMENT = pa.schema(
         pa.field("repository", pa.string()),
         pa.field("path", pa.string()),  # in the repository
         pa.field("stars", pa.int64()),
+        pa.field("repository_files", pa.int32()),  # regular files in the repository at its commit, before any filter; null where not all were seen
         pa.field("licence_file", pa.string()),  # where `licence` was found: a path in the repository, or null where the record says it
         pa.field("licence_confidence", pa.float64()),  # 1 where an SPDX id is written, else the likeness of a licence's text
+        *REPLACED,
         pa.field("file", pa.string(), nullable=False),
         pa.field("offset", pa.int64(), nullable=False),
     ]
 )
 
 # A source's row: `html` holds a page (decoded to Unicode) whose text `extract` has still to find; then `text` is null.
-RECORD = DOCUMENT.append(pa.field("html", pa.string()))
+RECORD = pa.schema([*(field for field in DOCUMENT if field.name not in REPLACED.names), pa.field("html", pa.string())])
 
 # One row per dropped document of one unit and step, sorted by row. `other` is the id of the document kept in its place.
 DROP = pa.schema(

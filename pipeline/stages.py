@@ -4,20 +4,24 @@ A stage is frozen settings. It declares its scope: `text` (rewrites a record's t
 (judges a row by itself), `round` (judges rows by other rows) or `pack` (makes one row of several). How units, rounds and files are driven is not its business.
 """
 
+import os
 import re
 import sys
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PositiveInt, model_validator
 
-from pipeline.errors import ModelError
+from pipeline.errors import ModelError, PlanError
 from pipeline.filter import Bound
 from pipeline.measures import MEASURES
 from pipeline.store import fingerprint, local_path, open_folder, open_model
+
+if TYPE_CHECKING:
+    from pipeline.dedup.tombstones import Tombstones
 
 
 def _names(value: Any) -> Any:
@@ -173,10 +177,17 @@ class Scrub(Stage):
         return {**secrets.ENGINES, "secrets": str(secrets.VERSION)}
 
     def rewrite(self, records: pa.Table) -> pa.Table:
-        from pipeline.rewrite.secrets import scrub_batch
+        from pipeline.rewrite.secrets import COLUMNS, scrub_batch
 
-        text, _ = scrub_batch(records.column("text").combine_chunks())
-        return records.set_column(records.schema.get_field_index("text"), "text", text)
+        text, counts = scrub_batch(records.column("text").combine_chunks())
+        records = records.set_column(records.schema.get_field_index("text"), "text", text)
+        for kind, column in COLUMNS.items():
+            found = pa.array(counts[kind], pa.int32())
+            if column in records.column_names:  # another `scrub` was meant for this source too
+                found = pc.add(found, records.column(column))
+                records = records.drop_columns([column])
+            records = records.append_column(column, found)
+        return records
 
 
 class Language(Stage):
@@ -251,6 +262,10 @@ class Choice(Stage):
     def broken(self, table: pa.Table) -> list[str | None]:
         """The reason for each row that does not stay. The table has the columns that `reads` names."""
         raise NotImplementedError
+
+    def judged(self, table: pa.Table) -> tuple[list[str | None], np.ndarray]:
+        """The reasons, and the number behind each, or NaN where there is none."""
+        return self.broken(table), np.full(table.num_rows, np.nan)
 
 
 class Licences(Choice):
@@ -330,6 +345,70 @@ class OptOut(Choice):
             asked = folded in names or name in names or f"{owner}/" in names or (not owner and name in bare)
             out.append("opted out" if folded and asked else None)
         return out
+
+
+class Takedown(Choice):
+    """Drop what tombstone files name, by id, URL, host, or likeness to a signature, before any other verdict. A recipe names the files under
+    `release: {tombstones: …}`; their content bears identity, their place does not.
+
+    What is like a signature is estimated, with a standard error of 0.04 at 0.8: the text taken down is not there to compare with.
+    """
+
+    stage = "takedown"
+    tombstones: Names = Field(min_length=1)
+    content: str
+
+    @classmethod
+    def by(cls, files: tuple[str, ...]) -> "Takedown":
+        """The stage for some tombstone files. PlanError where one cannot be read."""
+        from pipeline.dedup.tombstones import read_tombstones
+
+        places = [os.path.abspath(local_path(name)) for name in files]
+        return cls.model_validate({"tombstones": places, "content": read_tombstones(places).print})
+
+    def said(self) -> "Tombstones":
+        """What the files say: what they said when the run was planned, or PlanError."""
+        from pipeline.dedup.tombstones import read_tombstones
+
+        found = read_tombstones(self.tombstones)
+        if found.print != self.content:
+            raise PlanError(f"The tombstones ({', '.join(self.tombstones)}) have changed since the run was planned. Run again.")
+        return found
+
+    def reads(self) -> tuple[str, ...]:
+        return (*super().reads(), "id", "url", *(("text",) if self.said().similar else ()))
+
+    def settings(self) -> dict[str, Any]:
+        return {"tombstones": self.content}
+
+    def engines(self) -> dict[str, str]:
+        # urlsplit has changed with Python's minor versions.
+        found = {"python": f"{sys.version_info.major}.{sys.version_info.minor}"}
+        if self.said().similar:
+            from pipeline.kernels import fold, shingles
+
+            found |= {"shingles": str(shingles.VERSION), "fold": str(fold.VERSION)}
+        return found
+
+    def broken(self, table: pa.Table) -> list[str | None]:
+        return self.judged(table)[0]
+
+    def judged(self, table: pa.Table) -> tuple[list[str | None], np.ndarray]:
+        said = self.said()
+        named = said.naming(table.column("id"), table.column("url"))
+        reasons = [f"tombstones_by_{line.partition(':')[0]} == 0" if line else None for line in named]
+        values = np.full(table.num_rows, np.nan)
+        if said.similar:
+            from pipeline.dedup.signatures import signatures
+
+            signature, shingles = signatures(table.column("text"))
+            rows = np.flatnonzero((shingles > 0) & np.array([line is None for line in named], bool))
+            partner, likeness = said.lookup.partners(signature[rows])
+            values[rows] = likeness[:, 0]
+            for row, number in zip(rows.tolist(), partner[:, 0].tolist(), strict=True):
+                if number >= 0:
+                    reasons[row] = f"tombstone_similarity < {said.similar[number][0]:g}"
+        return reasons, values
 
 
 class Deduplicate(Stage):

@@ -7,7 +7,7 @@ is whole or absent, and its content depends on its arguments alone.
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -21,7 +21,7 @@ from pipeline.filter import judge
 from pipeline.measures import measure
 from pipeline.planning import Artefacts
 from pipeline.rounds import Context, Phase, partition_of, split
-from pipeline.schema import DOCUMENT, DROP, UNREADABLE, check, check_conservation
+from pipeline.schema import DOCUMENT, DROP, REPLACED, UNREADABLE, check, check_conservation
 from pipeline.sources import Source, Unit, read
 from pipeline.stages import Choice, Filter, Language, Pack, Score, Stage
 from pipeline.store import Store
@@ -190,6 +190,9 @@ def rewritten(records: pa.RecordBatch, source: Source, stages: Sequence[Stage], 
     for stage in stages:
         if stage.reaches(source.name):
             table = stage.rewrite(table)  # type: ignore[attr-defined]  # what scope 'text' promises
+    for field in REPLACED:
+        if field.name not in table.column_names:
+            table = table.append_column(field, pa.nulls(table.num_rows, field.type))
     table = table.select(DOCUMENT.names)
     text = pc.fill_null(table.column("text"), "")
     table = table.set_column(DOCUMENT.get_field_index("text"), "text", text).cast(DOCUMENT)
@@ -267,11 +270,16 @@ def make_drops(store: Store, name: str, artefacts: Artefacts, stages: Sequence[F
     """Judge the survivors by some filters in turn: one drop a row at most, by the first bound or list that it breaks."""
     view = View(store, artefacts)
     alive = view.alive.copy()
-    table = view.columns(list(dict.fromkeys(c for s in stages for c in s.reads())))
+    table = view.columns(list(dict.fromkeys(c for s in stages for c in s.reads() if c != "text")))
     parts = []
     for stage in stages:
         wanted = alive & stage.mask(table)
-        rows, reasons, values = _beyond_bounds(stage, table, wanted) if isinstance(stage, Filter) else refused(stage, table, wanted)
+        if isinstance(stage, Filter):
+            rows, reasons, values = _beyond_bounds(stage, table, wanted)
+        elif "text" in stage.reads():
+            rows, reasons, values = _refused_by_text(stage, view, wanted)
+        else:
+            rows, reasons, values = refused(stage, table, wanted)
         alive[rows] = False
         parts.append(
             pa.table(
@@ -303,10 +311,22 @@ def _beyond_bounds(stage: Filter, table: pa.Table, wanted: np.ndarray) -> tuple[
 
 
 def refused(stage: Choice, table: pa.Table, wanted: np.ndarray) -> tuple[np.ndarray, list[str], np.ndarray]:
-    """The rows that a list refuses, and why."""
+    """The rows that a list refuses, why, and the number behind it."""
     asked = np.flatnonzero(wanted)
-    found = [(row, reason) for row, reason in zip(asked, stage.broken(table.take(pa.array(asked))), strict=True) if reason is not None]
-    return np.array([row for row, _ in found], np.int64), [reason for _, reason in found], np.full(len(found), np.nan)
+    reasons, values = stage.judged(table.take(pa.array(asked)))
+    gone = np.array([reason is not None for reason in reasons], bool)
+    return asked[gone], [reason for reason in reasons if reason is not None], values[gone]
+
+
+def _refused_by_text(stage: Choice, view: View, wanted: np.ndarray) -> tuple[np.ndarray, list[str], np.ndarray]:
+    """The same for a stage that reads texts: batch by batch."""
+    found: list[tuple[np.ndarray, list[str], np.ndarray]] = []
+    for batch in view.survivors(stage.reads()):
+        place = batch.column("row").to_numpy()
+        rows, reasons, values = refused(stage, batch, wanted[place])
+        found.append((place[rows].astype(np.int64), reasons, values))
+    rows, values = (np.concatenate([np.empty(0, kind), *(f[i] for f in found)]) for i, kind in ((0, np.int64), (2, np.float64)))
+    return rows, [reason for _, reasons, _ in found for reason in reasons], values
 
 
 _PACKED = pa.schema([pa.field("row", pa.uint32(), nullable=False), pa.field("text", pa.string(), nullable=False)])
@@ -359,26 +379,31 @@ def write_drops(store: Store, name: str, drops: pa.Table, given: int, **counts: 
 
 
 class TokenStep:
-    """Exact token counts of the survivors under the mix's tokenizer. One an actor."""
+    """Exact token counts of the survivors under the mix's tokenizers, and their bytes. One an actor. `tokenizers`: column -> model."""
 
-    def __init__(self, tokenizer: str) -> None:
-        self.tokenizer = tokenizer
+    def __init__(self, tokenizers: Mapping[str, str]) -> None:
+        self.tokenizers = tokenizers
 
     @cached_property
-    def count(self) -> Callable[[pa.ChunkedArray], np.ndarray]:
-        """The counter, loaded when there is something to count: it takes seconds."""
+    def counters(self) -> list[Callable[[pa.ChunkedArray], np.ndarray]]:
+        """The counters, loaded when there is something to count: it takes seconds."""
         from pathlib import Path
 
         from pipeline.store import open_model
         from pipeline.tokenize import TokenCounter
 
-        return TokenCounter(Path(open_model(self.tokenizer).path))
+        return [TokenCounter(Path(open_model(model).path)) for model in self.tokenizers.values()]
 
     def __call__(self, store: Store, name: str, artefacts: Artefacts, known: str) -> dict[str, Any]:
-        """Counts of the survivors; those that an earlier run counted under the same tokenizer stand in `known`, and are not counted again."""
-        schema = pa.schema([("row", pa.uint32()), ("token_count", pa.int64())])
-        counted = remembered(store, name, artefacts, known, schema, ["text"], lambda batch: [pa.array(self.count(batch.column("text")))])
+        """Counts of the survivors; those that an earlier run counted under the same tokenizers stand in `known`, and are not counted again."""
+        schema = pa.schema([("row", pa.uint32()), ("text_bytes", pa.int64()), *((column, pa.int64()) for column in self.tokenizers)])
+        counted = remembered(store, name, artefacts, known, schema, ["text"], self.counts)
         return _mark(store, name, rows=counted.num_rows, tokens=pc.sum(counted.column("token_count")).as_py() or 0)
+
+    def counts(self, batch: pa.Table) -> list[pa.Array]:
+        """Bytes and tokens of a batch's texts."""
+        text = batch.column("text")
+        return [pc.binary_length(text).cast(pa.int64()), *(pa.array(count(text)) for count in self.counters)]
 
 
 class ScoreStep:

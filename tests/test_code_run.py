@@ -2,6 +2,7 @@
 
 import json
 import re
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,15 @@ def test_the_release_says_what_code_it_holds(files: pipeline.Release) -> None:
     assert files.manifest["files"].keys() >= {"code.json", "ATTRIBUTION.md"}
     stages = {row["stage"] for row in files.ledger.to_pylist()}
     assert {"licences", "code_origin"} <= stages or {"code_origin"} <= stages
+
+
+def test_the_release_says_how_many_files_a_repository_has(world: World, files: pipeline.Release) -> None:
+    held = {}
+    for path in (world.folder / "code").iterdir():
+        with tarfile.open(path) as archive:
+            held[path.name.partition(".tar")[0]] = sum(member.isfile() for member in archive)
+    found = {row["repository"]: row["repository_files"] for row in rows(files, "repository", "repository_files")}
+    assert found and found.items() <= held.items()
 
 
 def test_packed_repositories_hold_every_file_once(world: World, files: pipeline.Release, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ LAYERS = {
     "texts": 15, "rounds": 15,
     "measures": 20, "rewrite": 20, "dedup": 20, "tokenize": 20,
     "filter": 30,
-    "sources": 40, "ledger": 40, "mix": 40, "shards": 40,
+    "sources": 40, "ledger": 40, "mix": 40, "budgets": 39, "downsample": 40, "shards": 40,
     "stages": 50,
     "recipe": 60,
     "planning": 70,

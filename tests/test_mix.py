@@ -1,6 +1,7 @@
 """Budgets, cuts, shares: exact to the document, whatever the number of units."""
 
 import math
+from collections.abc import Sequence
 from itertools import pairwise
 from types import SimpleNamespace
 from typing import Any
@@ -12,13 +13,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.errors import PlanError
-from pipeline.mix import budgets_of, caps_to_budgets, downsample_round, limits_of, mix_round, mix_targets, shares_of, shares_to_budgets
+from pipeline.downsample import budgets_of, caps_to_budgets, downsample_round, limits_of, shares_of, shares_to_budgets
+from pipeline.mix import mix_round, mix_targets, schedule, selections, share_at, shortages, slice_names
+from pipeline.recipe import Mix
 from pipeline.rounds import Context, Round, chance
 from pipeline.stages import Downsample
 
 
-def documents(rows: list[tuple[str, int, str]], cluster: list[str] | None = None) -> pa.Table:
-    """(domain, tokens, id) -> documents of one unit."""
+def documents(rows: Sequence[tuple[Any, ...]], cluster: list[str] | None = None) -> pa.Table:
+    """(domain, tokens, id[, sub-domain]) -> documents of one unit."""
     n = len(rows)
     return pa.table(
         {
@@ -26,6 +29,8 @@ def documents(rows: list[tuple[str, int, str]], cluster: list[str] | None = None
             "token_count": pa.array([r[1] for r in rows], pa.int64()),
             "id": [r[2] for r in rows],
             "cluster": pa.array(cluster or [None] * n, pa.string()),
+            "subdomain": pa.array([r[3] if len(r) > 3 else None for r in rows], pa.string()),
+            "programming_language": pa.nulls(n, pa.string()),
             "unit": pa.array([0] * n, pa.uint32()),
             "row": pa.array(range(n), pa.uint32()),
         }
@@ -45,9 +50,15 @@ def carry_out(round_: Round, units: list[pa.Table], context: Context) -> list[pa
     return sent
 
 
-def recipe(shares: dict[str, float], epochs: dict[str, float], total: object = "max", validation: float = 0.0) -> SimpleNamespace:
-    mix = SimpleNamespace(shares=shares, total=total, epochs_of=lambda d: epochs.get(d, 1.0))
+def recipe(shares: dict[str, Any], epochs: dict[str, float], total: object = "max", validation: float = 0.0, **more: Any) -> SimpleNamespace:
+    mix = Mix.model_validate(
+        {"shares": shares, "max_epochs": {k: float(v) for k, v in epochs.items() if k.partition("/")[0] in shares}, "total": total, **more}
+    )
     return SimpleNamespace(mix=mix, release=SimpleNamespace(validation=validation, validation_documents=20))
+
+
+def mixed(units: list[pa.Table], context: Context) -> list[pa.Table]:
+    return carry_out(mix_round(context.settings.mix), units, context)
 
 
 def corpus(n: int, seed: int = 0) -> list[tuple[str, int, str]]:
@@ -63,7 +74,7 @@ def tokens(rows: list[tuple[str, int, str]], verdicts: list[pa.Table]) -> dict[s
 def test_shares_hold_and_epochs_are_never_exceeded() -> None:
     rows = corpus(5000)
     wanted = {"en": 0.52, "zh": 0.40, "code": 0.08}
-    verdicts = carry_out(mix_round(), [documents(rows)], Context(recipe(wanted, {"en": 1, "zh": 4, "code": 4}), 7))
+    verdicts = mixed([documents(rows)], Context(recipe(wanted, {"en": 1, "zh": 4, "code": 4}), 7))
     got = tokens(rows, verdicts)
     for domain, share in wanted.items():
         assert abs(got[domain] / sum(got.values()) - share) < 0.001
@@ -76,7 +87,7 @@ def test_shares_hold_and_epochs_are_never_exceeded() -> None:
 
 def test_documents_are_taken_in_hash_order_up_to_the_first_that_does_not_fit() -> None:
     rows = corpus(400)
-    verdicts = carry_out(mix_round(), [documents(rows)], Context(recipe({"en": 0.9, "zh": 0.1}, {}), 7))[0]
+    verdicts = mixed([documents(rows)], Context(recipe({"en": 0.9, "zh": 0.1}, {}), 7))[0]
     zh = [
         (int(h), t, r)
         for (d, t, i), h, r in zip(rows, chance(7, pa.array([r[2] for r in rows])), verdicts.column("repeats").to_pylist(), strict=True)
@@ -95,11 +106,9 @@ def test_documents_are_taken_in_hash_order_up_to_the_first_that_does_not_fit() -
 @pytest.mark.parametrize("cuts", [1, 2, 7, 40])
 def test_units_do_not_matter(cuts: int) -> None:
     rows = corpus(800)
-    whole = carry_out(mix_round(), [documents(rows)], Context(recipe({"en": 0.5, "zh": 0.3, "code": 0.2}, {"zh": 2.5}, validation=0.01), 3))
+    whole = mixed([documents(rows)], Context(recipe({"en": 0.5, "zh": 0.3, "code": 0.2}, {"zh": 2.5}, validation=0.01), 3))
     edges = np.linspace(0, len(rows), cuts + 1).astype(int)
-    parts = carry_out(
-        mix_round(), [documents(rows[a:b]) for a, b in pairwise(edges)], Context(recipe({"en": 0.5, "zh": 0.3, "code": 0.2}, {"zh": 2.5}, validation=0.01), 3)
-    )
+    parts = mixed([documents(rows[a:b]) for a, b in pairwise(edges)], Context(recipe({"en": 0.5, "zh": 0.3, "code": 0.2}, {"zh": 2.5}, validation=0.01), 3))
     for column in ("repeats", "split", "reason"):
         assert pa.concat_tables(parts).column(column).to_pylist() == pa.concat_tables(whole).column(column).to_pylist()
 
@@ -107,7 +116,7 @@ def test_units_do_not_matter(cuts: int) -> None:
 def test_validation_takes_whole_clusters_and_at_least_twenty_documents() -> None:
     rows = corpus(3000)
     clusters = [f"c{i // 3}" for i in range(3000)]
-    verdicts = carry_out(mix_round(), [documents(rows, clusters)], Context(recipe({"en": 0.5, "zh": 0.3, "code": 0.2}, {}, validation=0.001), 3))[0]
+    verdicts = mixed([documents(rows, clusters)], Context(recipe({"en": 0.5, "zh": 0.3, "code": 0.2}, {}, validation=0.001), 3))[0]
     split = verdicts.column("split").to_pylist()
     for domain in ("en", "zh", "code"):
         assert sum(s == "validation" for s, r in zip(split, rows, strict=True) if r[0] == domain) >= 20
@@ -120,8 +129,156 @@ def test_validation_takes_whole_clusters_and_at_least_twenty_documents() -> None
 
 def test_whole_epochs_have_no_remainder() -> None:
     rows = [("en", 100, f"e{i}") for i in range(30)] + [("zh", 100, f"z{i}") for i in range(10)]
-    got = tokens(rows, carry_out(mix_round(), [documents(rows)], Context(recipe({"en": 0.5, "zh": 0.5}, {"zh": 3}), 0)))
+    got = tokens(rows, mixed([documents(rows)], Context(recipe({"en": 0.5, "zh": 0.5}, {"zh": 3}), 0)))
     assert got["en"] == 3000 and got["zh"] == 3000
+
+
+PARTS = {"en": {"web": 0.4, "books": 0.2}, "zh": {"web": 0.3, "*": 0.1}}
+
+
+def many(seed: int = 0, **sizes: int) -> list[tuple[str, int, str, str]]:
+    """So many documents of each `domain_part`."""
+    rng = np.random.default_rng(seed)
+    return [(name.split("_")[0], int(rng.integers(20, 400)), f"{name}-{i:06d}", name.split("_")[1]) for name, n in sizes.items() for i in range(n)]
+
+
+def by_part(rows: Sequence[tuple[Any, ...]], repeats: Sequence[int]) -> dict[str, int]:
+    out: dict[str, int] = {}
+    for (domain, size, _, part), n in zip(rows, repeats, strict=True):
+        out[f"{domain}/{part}"] = out.get(f"{domain}/{part}", 0) + size * n
+    return out
+
+
+def test_parts_of_a_domain_get_their_shares() -> None:
+    rows = many(en_web=4000, en_books=4000, zh_web=4000, zh_posts=3000, zh_law=1000)
+    got = by_part(rows, mixed([documents(rows)], Context(recipe(PARTS, {}, total=500_000), 5))[0].column("repeats").to_pylist())
+    total = sum(got.values())
+    for name, share in {"en/web": 0.4, "en/books": 0.2, "zh/web": 0.3}.items():
+        assert abs(got[name] / total - share) < 0.001
+    assert abs((got["zh/posts"] + got["zh/law"]) / total - 0.1) < 0.001, "* is whatever else the domain holds"
+
+
+def test_what_a_part_lacks_the_others_of_its_domain_give_and_the_report_says_so() -> None:
+    rows = many(en_web=4000, en_books=100, zh_web=4000, zh_posts=4000)
+    asked = recipe(PARTS, {"en": 1, "en/books": 4}, total=500_000)
+    got = by_part(rows, mixed([documents(rows)], Context(asked, 5))[0].column("repeats").to_pylist())
+    there = by_part(rows, [1] * len(rows))
+    assert got["en/books"] == 4 * there["en/books"], "all of it, four times"
+    assert abs((got["en/web"] + got["en/books"]) / sum(got.values()) - 0.6) < 0.001, "the domain's share holds"
+    named = {"en/web": there["en/web"], "en/books": there["en/books"], "zh/web": there["zh/web"], "zh/*": there["zh/posts"]}
+    targets, binding = mix_targets(named, asked.mix)
+    (said,) = shortages(asked.mix, targets, named)
+    assert said.startswith("en/books: wanted 20.00%, had ") and said.endswith(" at 4 epochs; the rest went to en/web") and binding == {"en/books"}
+
+
+def test_shrink_keeps_the_parts_shares_and_makes_less() -> None:
+    there = {"en/web": 1000, "en/books": 10, "zh/web": 1000, "zh/*": 1000}
+    targets, _ = mix_targets(there, recipe(PARTS, {}, shortage="shrink").mix)
+    assert targets == pytest.approx({"en/web": 20, "en/books": 10, "zh/web": 15, "zh/*": 5})
+    with pytest.raises(PlanError, match="en/books"):
+        mix_targets({**there, "en/books": 0}, recipe(PARTS, {}, shortage="shrink").mix)
+
+
+def test_a_language_of_code_may_be_a_part() -> None:
+    rows = documents([("code", 10, f"c{i}", None) for i in range(1000)])
+    rows = rows.set_column(rows.schema.get_field_index("programming_language"), "programming_language", pa.array(["Python", "C", None, "Go"] * 250))
+    verdicts = mixed([rows], Context(recipe({"code": {"Python": 0.5, "*": 0.5}}, {}), 1))[0]
+    kept = verdicts.filter(pa.array(verdicts.column("repeats").to_numpy() > 0)).column("row").to_pylist()
+    assert sum(rows.column("programming_language")[r].as_py() == "Python" for r in kept) == 250 and len(kept) == 500
+
+
+def test_documents_of_a_part_without_a_share_leave() -> None:
+    rows = many(en_web=10, en_blogs=10)
+    verdicts = mixed([documents(rows)], Context(recipe({"en": {"web": 1.0}}, {}), 5))[0]
+    assert verdicts.column("repeats").to_pylist() == [1] * 10 + [0] * 10 and set(verdicts.column("reason").to_pylist()[10:]) == {"mix_share > 0"}
+
+
+def test_force_goes_beyond_max_epochs_and_nothing_else_does() -> None:
+    rows = many(en_web=50, zh_web=50)
+    size = sum(r[1] for r in rows)
+    plain = mixed([documents(rows)], Context(recipe({"en": 0.5, "zh": 0.5}, {"en": 2, "zh": 2}, total=10 * size), 5))[0].column("repeats").to_numpy()
+    forced = (
+        mixed([documents(rows)], Context(recipe({"en": 0.5, "zh": 0.5}, {"en": 2, "zh": 2}, total=10 * size, force=True), 5))[0].column("repeats").to_numpy()
+    )
+    assert plain.max() == 2
+    assert abs(by_part(rows, forced)["en/web"] - 5 * size) < 400 and forced.max() > 8
+
+
+def graded(rows: Sequence[tuple[Any, ...]], column: str, values: list[float | None]) -> pa.Table:
+    return documents(rows).append_column(column, pa.array(values, pa.float64()))
+
+
+def test_tickets_make_a_document_likelier_by_their_number() -> None:
+    """Among equally many documents of weight 4 and 1, drawing few, four in five drawn are of weight 4; the twin draws one by one, without replacement."""
+    rows = [("en", 10, f"e{i}") for i in range(20_000)]
+    table = graded(rows, "quality", [4.0 if i % 2 else None for i in range(20_000)])
+    asked = recipe({"en": 1.0}, {}, total=10_000, sample={"by": "quality", "steps": {3: 4}})
+    verdicts = mixed([table], Context(asked, 11))[0].column("repeats").to_numpy()
+    rng, weights = np.random.default_rng(0), np.array([1.0, 4.0] * 10_000)
+    twin = rng.choice(20_000, verdicts.sum(), replace=False, p=weights / weights.sum())
+    assert verdicts.sum() == 1000
+    assert verdicts[1::2].sum() / verdicts.sum() == pytest.approx((twin % 2).mean(), abs=0.03)
+
+
+def test_rehydration_counts_a_document_several_times_a_pass_and_never_above_max_epochs() -> None:
+    rows = [("en", 10, f"e{i}") for i in range(300)]
+    table = graded(rows, "cluster_size", [10.0] * 100 + [2.0] * 100 + [None] * 100)
+    steps = {"by": "cluster_size", "steps": {2: 2, 5: 3}}
+    once = mixed([table], Context(recipe({"en": 1.0}, {"en": 3}, total=6000, rehydrate=steps), 1))[0].column("repeats").to_numpy()
+    assert [once[:100].min(), once[100:200].min(), once[200:].min()] == [3, 2, 1] and once.sum() == 600
+    most = mixed([table], Context(recipe({"en": 1.0}, {"en": 3}, rehydrate=steps), 1))[0].column("repeats").to_numpy()
+    assert (most == 3).all(), "all that max_epochs allows"
+    part = mixed([table], Context(recipe({"en": 1.0}, {"en": 3}, total=7000, rehydrate=steps), 1))[0].column("repeats").to_numpy()
+    assert part.sum() == 700 and part.max() == 3 and set(part[200:]) == {1, 2}
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from(["en", "zh"]), st.integers(0, 500), st.integers(1, 4)), min_size=2, max_size=60),
+    st.floats(0.5, 6),
+    st.floats(0.1, 0.9),
+    st.integers(1, 5),
+)
+@settings(max_examples=60, deadline=None)
+def test_budgets_are_filled_up_to_the_first_document_that_does_not_fit(sized: list[tuple[str, int, int]], epochs: float, share: float, cuts: int) -> None:
+    rows = [(domain, size, f"{i}") for i, (domain, size, _) in enumerate(sized)]
+    asked = recipe({"en": share, "zh": 1 - share}, {"en": epochs, "zh": epochs}, rehydrate={"by": "cluster_size", "steps": {2: 2, 3: 3, 4: 4}})
+    table = graded(rows, "cluster_size", [float(w) for _, _, w in sized])
+    sizes = {d: sum(size for domain, size, _ in sized if domain == d) for d in ("en", "zh")}
+    if not all(sizes.values()):
+        return
+    edges = np.linspace(0, len(rows), cuts + 1).astype(int)
+    verdicts = mixed([table.slice(a, b - a) for a, b in pairwise(edges)], Context(asked, 3))
+    repeats = pa.concat_tables(verdicts).column("repeats").to_numpy()
+    targets, _ = mix_targets(sizes, asked.mix)
+    weights = np.array([w for _, _, w in sized])
+    assert (repeats <= math.ceil(epochs)).all()
+    for domain in ("en", "zh"):
+        mine = np.array([r[0] == domain for r in rows])
+        used = int(sum(r[1] * n for r, n in zip(rows, repeats, strict=True) if r[0] == domain))
+        assert used <= targets[domain] * (1 + 1e-9) + 1e-6
+        # Short of the target by less than what the largest step of one document would add.
+        largest = max(r[1] * min(w, math.ceil(epochs)) for r, w in zip(rows, weights, strict=True) if r[0] == domain)
+        assert used > targets[domain] * (1 - 1e-9) - largest - 1e-6 or (repeats[mine] == math.ceil(epochs)).all()
+
+
+def test_shares_may_be_normalised() -> None:
+    mix = Mix.model_validate({"shares": {"en": {"web": 39.8, "books": 3.6}, "code": 8.0}, "normalise": True})
+    assert slice_names(mix) == pytest.approx({"en/web": 39.8 / 51.4, "en/books": 3.6 / 51.4, "code": 8 / 51.4})
+
+
+def test_a_quadratic_ramp_from_a_tenth_to_four_tenths_means_a_fifth() -> None:
+    stem = {"bounds": {"stem": {"min": 0.5}}, "share": {"from": 0.1, "to": 0.4, "ramp": "quadratic"}}
+    mix = Mix.model_validate(
+        {"shares": {"en": 1.0}, "schedule": [{"name": "main", "tokens": 0.9}, {"name": "stage2", "tokens": 0.1, "slices": {"stem": stem}}]}
+    )
+    found = schedule(mix, 1_000_000, {"stem": 15_000})
+    assert list(selections(mix)) == ["stem"] and found["total"] == 1_000_000
+    (only,) = found["phases"][1]["slices"]
+    assert only["mean"] == pytest.approx(0.2) and only["tokens"] == 20_000 and found["phases"][1]["rest"]["tokens"] == 80_000
+    assert found["shortage"] == ["stage2: stem is to give 20,000 tokens and has 15,000; it will be repeated"]
+    share = only["share"]
+    assert np.mean([share_at(share, t) for t in np.linspace(0, 1, 10_001)]) == pytest.approx(0.2, abs=1e-4)
+    assert share_at({**share, "ramp": "linear"}, 0.5) == pytest.approx(0.25) and share_at({**share, "ramp": "constant"}, 0.9) == 0.1
 
 
 def test_a_domain_without_documents_is_an_error_that_names_it() -> None:
@@ -295,7 +452,7 @@ def test_caps_survive_the_mix() -> None:
     gone = set(carry_out(downsample_round(stage), [table], Context(stage, 5))[0].column("row").to_pylist())
     kept = [i for i in range(4000) if i not in gone]
     rows = [("code", 100, ids[i]) for i in kept] + [("en", 100, f"e{i}") for i in range(300)]
-    verdicts = carry_out(mix_round(), [documents(rows)], Context(recipe({"code": 0.5, "en": 0.5}, {}), 5))[0]
+    verdicts = mixed([documents(rows)], Context(recipe({"code": 0.5, "en": 0.5}, {}), 5))[0]
     used = [languages[i] for i, r in zip(kept, verdicts.column("repeats").to_pylist(), strict=False) if r]
     assert len(used) == 300 and used.count("JSON") / len(used) < 0.12
 
@@ -303,7 +460,7 @@ def test_caps_survive_the_mix() -> None:
 def test_validation_by_cluster_holds_across_domains() -> None:
     rows = [("zh", 100, f"z{i}") for i in range(300)] + [("en", 100, f"e{i}") for i in range(3000)]
     clusters = [f"c{i}" for i in range(300)] + [f"c{i}" if i < 300 else None for i in range(3000)]
-    split = carry_out(mix_round(), [documents(rows, clusters)], Context(recipe({"en": 0.5, "zh": 0.5}, {}, validation=0.001), 3))[0].column("split").to_pylist()  # type: ignore[arg-type]
+    split = mixed([documents(rows, clusters)], Context(recipe({"en": 0.5, "zh": 0.5}, {}, validation=0.001), 3))[0].column("split").to_pylist()  # type: ignore[arg-type]
     held = {c for c, s in zip(clusters, split, strict=True) if s == "validation" and c}
     trained = {c for c, s in zip(clusters, split, strict=True) if s == "train" and c}
     assert held and not held & trained

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+import pipeline
 from pipeline.errors import RecipeError
 from pipeline.recipe import Recipe
 from tests.models import LABELS, SENSITIVE, card, language_files, write_model
@@ -313,3 +314,30 @@ def test_a_folder_called_as_a_recipe_that_ships_does_not_hide_it(tmp_path: Path,
     (tmp_path / "code").mkdir()
     monkeypatch.chdir(tmp_path)
     assert Recipe.load("code").name == "code"
+
+
+def test_a_recipe_may_extend_another_and_faults_say_which_file(tmp_path: Path) -> None:
+    (tmp_path / "base.yaml").write_text(GOOD, encoding="utf-8")
+    (tmp_path / "mine.yaml").write_text('extends: base.yaml\nname: mine\nversion: "2"\n', encoding="utf-8")
+    base, mine = Recipe.load(tmp_path / "base.yaml"), Recipe.load(tmp_path / "mine.yaml")
+    assert mine.name == "mine" and {**mine.dump(), "name": base.name, "version": base.version} == base.dump()
+    (tmp_path / "mine.yaml").write_text('extends: base.yaml\nname: mine\nversion: "2"\nmix:\n  shares: {en: 2}\n', encoding="utf-8")
+    with pytest.raises(RecipeError, match=r"mine\.yaml:5: mix\.shares: "):
+        Recipe.load(tmp_path / "mine.yaml")
+    (tmp_path / "mine.yaml").write_text("extends: base.yaml\n", encoding="utf-8")
+    (tmp_path / "base.yaml").write_text(GOOD.replace("release:", "relaese:"), encoding="utf-8")
+    with pytest.raises(RecipeError, match=r"base\.yaml:\d+: relaese: unknown setting"):
+        Recipe.load(tmp_path / "mine.yaml")
+    (tmp_path / "base.yaml").write_text("extends: mine.yaml\nname: base\n", encoding="utf-8")
+    with pytest.raises(RecipeError, match="circle"):
+        Recipe.load(tmp_path / "mine.yaml")
+    (tmp_path / "mine.yaml").write_text("extends: nothing.yaml\n", encoding="utf-8")
+    with pytest.raises(RecipeError, match="nothing.yaml does not exist"):
+        Recipe.load(tmp_path / "mine.yaml")
+
+
+def test_every_shipped_recipe_loads() -> None:
+    shipped = Path(pipeline.__file__).parent.parent / "recipes"
+    for file in shipped.glob("*.yaml"):
+        Recipe.load(file)
+        assert Recipe.load(file.stem).name

@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from dataclasses import dataclass, field
 from math import sqrt
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -17,10 +18,12 @@ import xxhash
 from rich.table import Table
 
 from pipeline import tasks
+from pipeline.downsample import budgets_of
+from pipeline.errors import PlanError
 from pipeline.filter import judge
 from pipeline.measures import measure
-from pipeline.mix import budgets_of
-from pipeline.planning import Plan
+from pipeline.mix import mix_targets, shortages, slice_names, slices_of
+from pipeline.planning import Plan, tokenizers_of
 from pipeline.rounds import chance
 from pipeline.sources import Unit, read
 from pipeline.stages import Choice, Downsample, Filter, Language
@@ -49,6 +52,27 @@ class Probe:
     peak_bytes: int
     code_bytes: dict[str, int] = field(default_factory=dict)  # by language, before duplicates go
     downsample: Downsample | None = None
+    mix: Any = None
+    slices: dict[str, int] = field(default_factory=dict)  # of the mix, in its unit, before duplicates go
+
+    def shares(self) -> Table:
+        """What the mix will make of what there is: tokens (or bytes) of each slice, epochs, and what will not come out as asked."""
+        unit, asked = self.mix.unit, slice_names(self.mix)
+        table = Table(title=f"Mix expected, in {unit}, before duplicates and model scores drop any", title_justify="left")
+        for name in ("slice", "there", "wanted", "share", unit, "epochs", "at most"):
+            table.add_column(name, justify="left" if name == "slice" else "right")
+        try:
+            targets, _ = mix_targets(self.slices, self.mix)
+        except PlanError as error:
+            table.caption = str(error)
+            return table
+        total = sum(targets.values())
+        for name, target in targets.items():
+            there = self.slices.get(name, 0)
+            row = (f"{there:,}", f"{asked[name]:.2%}", f"{target / total:.2%}", f"{target:,.0f}", f"{target / there:.2f}" if there else "", f"{self.mix.epochs_of(name):g}")
+            table.add_row(name, *row)
+        table.caption, table.caption_justify = "\n".join(shortages(self.mix, targets, self.slices)), "left"
+        return table
 
     def languages(self) -> Table | None:
         """Of source code, what there is of each language and what `downsample` will make of it; None where nothing chooses languages."""
@@ -91,14 +115,17 @@ def probe(plan: Plan, share: float, cpus: int = 1) -> Probe:
     inner = min(1.0, share * len(plan.units) / len(units))
     language = next((s for s in plan.recipe.stages if isinstance(s, Language)), None)
     step = tasks.LanguageStep(language) if language else None
+    tokens = tasks.TokenStep(tokenizers_of(plan.recipe))
     measures = next((s.measures for s in plan.steps if s.kind == "columns"), ())
-    _work(plan, units[0], 0.0, step, measures)  # loads models and kernels, which the whole run does once
-    per_unit = [_work(plan, unit, inner, step, measures) for unit in units]
+    _work(plan, units[0], 0.0, step, measures, tokens)  # loads models and kernels, which the whole run does once
+    per_unit = [_work(plan, unit, inner, step, measures, tokens) for unit in units]
     scale = len(plan.units) / len(units)
     kept: Counter[str] = Counter()
     code: Counter[str] = Counter()
+    slices: Counter[str] = Counter()
     for found in per_unit:
         code.update(found.code)
+        slices.update(found.slices)
         for domain, n in found.kept.items():
             kept[domain] += n
     seconds = [f.reading + f.working / inner for f in per_unit]
@@ -130,6 +157,8 @@ def probe(plan: Plan, share: float, cpus: int = 1) -> Probe:
         resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
         {name: round(size / inner * scale) for name, size in sorted(code.items())},
         _by_language(plan),
+        plan.recipe.mix,
+        {name: round(size / inner * scale) for name, size in sorted(slices.items())},
     )
 
 
@@ -142,6 +171,7 @@ class _Found:
     text_bytes: int = 0
     kept: Counter[str] = field(default_factory=Counter)
     code: Counter[str] = field(default_factory=Counter)
+    slices: Counter[str] = field(default_factory=Counter)
 
 
 def _by_language(plan: Plan) -> Downsample | None:
@@ -154,7 +184,7 @@ def _chosen(plan: Plan, share: float) -> list[Unit]:
     return order[: max(1, min(len(order), max(_UNITS, round(share * len(order)))))]
 
 
-def _work(plan: Plan, unit: Unit, share: float, language: tasks.LanguageStep | None, measures: tuple[str, ...]) -> _Found:
+def _work(plan: Plan, unit: Unit, share: float, language: tasks.LanguageStep | None, measures: tuple[str, ...], tokens: tasks.TokenStep) -> _Found:
     found = _Found()
     source, stages = plan.sources[unit.source], plan.steps[0].stages
     start = time.perf_counter()
@@ -166,14 +196,14 @@ def _work(plan: Plan, unit: Unit, share: float, language: tasks.LanguageStep | N
         found.documents += batch.records.num_rows
         found.probed += here.num_rows
         for table in tasks.rewritten(here, source, stages, {"documents": 0, "html_bytes": 0, "text_bytes": 0}):
-            _judge(plan, table, language, measures, found)
+            _judge(plan, table, language, measures, tokens, found)
         start = time.perf_counter()
         found.working += start - now
     found.reading += time.perf_counter() - start
     return found
 
 
-def _judge(plan: Plan, table: pa.Table, language: tasks.LanguageStep | None, measures: tuple[str, ...], found: _Found) -> None:
+def _judge(plan: Plan, table: pa.Table, language: tasks.LanguageStep | None, measures: tuple[str, ...], tokens: tasks.TokenStep, found: _Found) -> None:
     found.text_bytes += table.column("text").nbytes
     columns = {k: np.asarray(v, float) for k, v in measure(Texts.of(table), measures).items()}
     if language:
@@ -192,6 +222,12 @@ def _judge(plan: Plan, table: pa.Table, language: tasks.LanguageStep | None, mea
         for name, keep, size in zip(table.column("programming_language").to_pylist(), chosen.tolist(), sizes.tolist(), strict=True):
             if keep:
                 found.code[name or "none"] += size
+    mix, kept = plan.recipe.mix, table.filter(pa.array(alive))
+    if kept.num_rows:
+        counts = dict(zip(("text_bytes", *tokens.tokenizers), tokens.counts(kept), strict=True))
+        for name, size in zip(slices_of(kept, mix).to_pylist(), counts[mix.size_column].to_pylist(), strict=True):
+            if name is not None:
+                found.slices[name] += size
     for domain, keep in zip(table.column("domain").to_pylist(), alive.tolist(), strict=True):
         if keep:
             found.kept[domain or "other"] += 1

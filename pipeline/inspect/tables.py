@@ -57,25 +57,28 @@ def reasons(release: Release, most: int = 12) -> Table:
 
 
 def shares(release: Release) -> Table:
-    """Shares of token_count x repeats against the plan."""
+    """Shares of the mix's unit x repeats against the plan, by domain and by its parts."""
     mixture = release.mixture
-    table = Table(title=f"Mix: {mixture['total_tokens']:,} tokens of {mixture['tokenizer']}", title_justify="left")
+    unit = mixture["unit"]
+    table = Table(title=f"Mix: {mixture['total']:,} {unit} ({mixture['tokenizer']})", title_justify="left")
     table.add_column("domain")
-    for name in ("share", "wanted", "tokens", "unique tokens", "documents", "epochs", "at most"):
+    for name in ("share", "wanted", unit, f"unique {unit}", "documents", "epochs", "at most"):
         table.add_column(name, justify="right")
-    for domain, d in mixture["domains"].items():
-        table.add_row(
-            domain + (" (binds)" if d["binding"] else ""),
-            f"{d['share']:.2%}",
-            f"{d['share_wanted']:.2%}",
-            f"{d['tokens']:,}",
-            f"{d['unique_tokens']:,}",
-            f"{d['documents']:,}",
-            f"{d['epochs']:.2f}",
-            f"{d['max_epochs']:g}",
-        )
+    for domain, about in mixture["domains"].items():
+        for name, d in {domain: about, **{f"  {part}": found for part, found in about.get("parts", {}).items()}}.items():
+            table.add_row(
+                name + (" (binds)" if d["binding"] else ""),
+                f"{d['share']:.2%}",
+                f"{d['share_wanted']:.2%}",
+                f"{d[unit]:,}",
+                f"{d[f'unique_{unit}']:,}",
+                f"{d['documents']:,}",
+                f"{d['epochs']:.2f}",
+                f"{d['max_epochs']:g}",
+            )
     if mixture["shortage"]:
-        table.caption = mixture["shortage"]
+        table.caption = "\n".join(mixture["shortage"])
+        table.caption_justify = "left"
     return table
 
 

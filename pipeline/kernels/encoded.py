@@ -5,7 +5,7 @@
     unicode    (?:\\\\u[0-9a-fA-F]{4}){8,}
 
 These are the published expressions, flaws included ("0x41, 0x42" with a space after the comma is no match for the second;
-"\\x41" at the start loses its first escape). `tests/twins/encoded.py` runs them with `re`. Also here: whether the first five
+"\\x41" at the start loses its first escape). `tests/twins/slow_text.py` runs them with `re`. Also here: whether the first five
 lines say that the file was generated. Cost: prose is skipped some ten bytes at a time, since a match of the first needs 64
 bytes of one kind, of the second 23, of the third 48.
 """

@@ -2,7 +2,7 @@
 
 A literal is what stands between two equal quotes (' " `) on one line, \\ escaping the next character; an apostrophe between letters opens none, nor
 does one whose partner is missing. That is no parser: of a language with other rules (a Rust lifetime, a regular expression) some characters are
-counted wrong, and shares of a file hardly move. `tests/twins/source.py` is the slow obvious version.
+counted wrong, and shares of a file hardly move. `tests/twins/slow_source.py` is the slow obvious version.
 """
 
 # mypy: disable-error-code="assignment,arg-type,return-value,index,operator,call-overload,misc"

@@ -1,8 +1,10 @@
 """Measures of a file of source code that need its path or its language beside its text. Without a path a text is no file: its flags are 0.
 
-Those of one language alone (HTML, JSON) are null for all others, so that a bound on them asks nothing of these.
+Those of one language alone (HTML, JSON) are null for all others, so that a bound on them asks nothing of these. `xml_declaration` alone needs
+neither. `tests/twins/slow_code.py` is the slow obvious version.
 """
 
+import html
 import re
 from functools import cache
 from typing import Any
@@ -13,11 +15,14 @@ from pipeline.errors import PlanError
 from pipeline.measures import linguist
 from pipeline.texts import Texts
 
-VERSION = 100 * linguist.VERSION + 1  # its own, below its tables'
+VERSION = 100 * linguist.VERSION + 2  # its own, below its tables'
 DATA_LANGUAGES = ("JSON", "YAML", "XML", "CSV", "TSV", "TOML", "INI", "JSON5", "JSON with Comments", "GeoJSON", "TopoJSON", "SVG", "Gettext Catalog", "NDJSON")
-_BLOCK = re.compile(rb"<(script|style|head|template|noscript)\b.*?(?:</\1\s*>|\Z)|<!--.*?(?:-->|\Z)", re.IGNORECASE | re.DOTALL)
-_TAG = re.compile(rb"<[a-zA-Z/!?][^<>]*>")
-_ENTITY = re.compile(rb"&#?\w{1,8};")
+# Comments, elements that no page shows, and tags, in one pass: what stands in one opens no other. A head holds nothing but these, and need not be closed.
+_UNSHOWN = re.compile(
+    rb"<(?:!--.*?(?:-->|\Z)|(script|style|title|template|noscript)(?=[\s/>]).*?(?:</\1\s*>|\Z)"
+    rb"|[a-z/!?][^<>=]*+(?:=\s*+(?:\"[^\"]*+\"|'[^']*+')?+[^<>=]*+)*+>)",  # > may stand in an attribute's quotes
+    re.IGNORECASE | re.DOTALL,
+)
 _CONFIGURATION = re.compile(
     r"(?:^|/)(?:package|composer|tsconfig[\w.-]*|jsconfig|bower|manifest|renovate|lerna|nx|turbo|angular|firebase|vercel|now|app|deno|biome|devcontainer|launch|settings|tasks|extensions"
     r"|\.?eslintrc|\.?babelrc|\.?prettierrc|\.?stylelintrc|docker-compose[\w.-]*|compose|mkdocs|_config|action|pyproject|Cargo|Pipfile|pom|build|web|AndroidManifest|tox|setup|config|configuration"
@@ -26,7 +31,7 @@ _CONFIGURATION = re.compile(
     re.IGNORECASE,
 )
 _TEXT_NAME = re.compile(r"requirement[^/]*\Z|(?:^|/)(?:readme|notes?|todo|description|cmakelists)(?:\.\w+)?\Z", re.IGNORECASE)
-_KEY = re.compile(rb'"([^"\\\n]{1,80})"\s*:|^[ \t-]*([\w.-]{1,80}):(?=\s|\Z)|<([a-zA-Z][\w:.-]*)', re.MULTILINE)
+_KEY = re.compile(rb'"((?:\\.|[^"\\\n]){1,80})"\s*:|^[ \t-]*([\w.\x80-\xff-]{1,80}):(?=\s|\Z)|<([a-zA-Z][\w:.-]*)', re.MULTILINE)
 _CONFIGURATION_BYTES = 64 << 10  # no hand writes a larger one
 _FEW_KEYS = 40
 
@@ -86,8 +91,8 @@ def instructive_text_file(texts: Texts) -> np.ndarray:
 def data_file(texts: Texts) -> np.ndarray:
     """1 for a file in a data format that holds records rather than configuration, else 0; null in other languages. (texts,) float64
 
-    Configuration is what is called so (package.json, docker-compose.yml), or is small and repeats few of its keys. Records are CSV, files
-    over 64 kB, and files in which the average key comes four times."""
+    Records are CSV and the like, and files over 64 kB. Of the others, what is called so is configuration (package.json, docker-compose.yml), as
+    are TOML and INI; the rest are records where 40 keys or more come four times on average, or where a third of over 400 bytes are digits."""
     out = np.full(len(texts), np.nan)
     for i, language in enumerate(texts.languages):
         if language in DATA_LANGUAGES and texts.paths[i] is not None:
@@ -111,11 +116,13 @@ def _is_data(path: str, language: str, data: bytes) -> bool:
 
 def xml_declaration(texts: Texts) -> np.ndarray:
     """1 where `<?xml version=` stands in the first 100 characters, else 0. StarCoder 2023. (texts,) int64"""
-    return np.array([b"<?xml version=" in _bytes(texts, i, 100) for i in range(len(texts))], np.int64)
+    return np.array(["<?xml version=" in _bytes(texts, i, 400).decode("utf-8", "ignore")[:100] for i in range(len(texts))], np.int64)
 
 
 def html_visible_characters(texts: Texts) -> np.ndarray:
-    """Characters that a browser shows of an HTML file, white space not counted; null in other languages. StarCoder 2023. (texts,) float64"""
+    """Characters that a browser shows of an HTML file, white space not counted; null in other languages. StarCoder 2023. (texts,) float64
+
+    What stands in no tag, comment, title, script, style, template or noscript; references such as &amp; are what they stand for."""
     return _visible(texts)
 
 
@@ -131,32 +138,41 @@ def _visible(texts: Texts) -> np.ndarray:
         found = np.full(len(texts), np.nan)
         for i, language in enumerate(texts.languages):
             if language == "HTML":
-                shown = _ENTITY.sub(b"x", _TAG.sub(b" ", _BLOCK.sub(b" ", _bytes(texts, i))))
-                found[i] = len(b"".join(shown.split()).decode("utf-8", "replace"))
+                shown = html.unescape(_UNSHOWN.sub(b" ", _bytes(texts, i)).decode("utf-8", "replace"))
+                found[i] = len("".join(shown.split()))
         texts.__dict__["_visible"] = found
     return found
 
 
 # --- comments -----------------------------------------------------------------------------------------------------------------------
 
-_STRINGS = rb'"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\''
+_DOUBLE = rb'"(?:\\.|[^"\\\n])*"'
+_STRINGS = _DOUBLE + rb"|'(?:\\.|[^'\\\n])*'"
+_TRIPLE = rb'(?:"""[^"\\]*+(?:(?:\\.?|"(?!""))[^"\\]*+)*+(?:"""|\Z)' + rb"|'''[^'\\]*+(?:(?:\\.?|'(?!''))[^'\\]*+)*+(?:'''|\Z))"
+_SLASHES = rb"|(//[^\n]*|/\*.*?(?:\*/|\Z))"
 _COMMENTS = {
-    "slashes": re.compile(_STRINGS + rb"|`(?:\\.|[^`\\])*`|(//[^\n]*|/\*.*?(?:\*/|\Z))", re.DOTALL),
-    "hash": re.compile(
-        rb'(?:(?<=\n)|\A)([ \t]*(?:"""|\'\'\').*?(?:"""|\'\'\'|\Z))|"""|\'\'\'|' + _STRINGS + rb"|(#[^\n]*)", re.DOTALL
-    ),  # docstrings are comments
+    "slashes": re.compile(_STRINGS + rb"|`(?:\\.|[^`\\])*`" + _SLASHES, re.DOTALL),
+    "slashes alone": re.compile(_DOUBLE + _SLASHES, re.DOTALL),  # ' and ` quote nothing in 4'b0 and `define
+    "docstrings": re.compile(  # what follows one of ( [ { , = + \ is a value
+        rb"^[ \t]*+([rRuU]?" + _TRIPLE + rb")|[(\[{,=+\\]\s*+" + _TRIPLE + rb"|" + _TRIPLE + rb"|" + _STRINGS + rb"|(#[^\n]*)", re.DOTALL | re.MULTILINE
+    ),
+    "hash": re.compile(_STRINGS + rb"|\$(?:#|\{[^}\n]{0,200}+\})|(#[^\n]*)", re.DOTALL),  # the shell's $# and ${name#prefix} are none
     "dashes": re.compile(_STRINGS + rb"|(--[^\n]*|/\*.*?(?:\*/|\Z)|\{-.*?(?:-\}|\Z))", re.DOTALL),
     "percent": re.compile(rb"\\%|(%[^\n]*)"),
+    "percent, quotes": re.compile(_DOUBLE + rb"|(?<![\w\])}.'])'(?:''|[^'\n])*'|(%[^\n]*)", re.DOTALL),  # x' is MATLAB's transpose
     "semicolon": re.compile(_STRINGS + rb"|(;[^\n]*)"),
     "markup": re.compile(rb"(<!--.*?(?:-->|\Z))", re.DOTALL),
 }
 _SYNTAX_OF = {
     language: syntax
     for syntax, languages in {
-        "slashes": "C,C++,C#,Java,JavaScript,TypeScript,TSX,Go,Rust,Kotlin,Swift,Scala,Dart,PHP,Objective-C,Objective-C++,Cuda,GLSL,Groovy,CSS,SCSS,Less,Zig,Solidity,Protocol Buffer,Verilog,SystemVerilog,D",
-        "hash": "Python,Ruby,Shell,Perl,R,YAML,TOML,Makefile,CMake,Dockerfile,Julia,Elixir,Nix,Tcl,PowerShell,Starlark,Nim,Crystal,Cython,Awk,HCL",
+        "slashes": "C,C++,C#,Java,JavaScript,TypeScript,TSX,Go,Rust,Kotlin,Swift,Scala,Dart,PHP,Objective-C,Objective-C++,Cuda,GLSL,Groovy,CSS,SCSS,Less,Zig,Solidity,Protocol Buffer,D",
+        "slashes alone": "Verilog,SystemVerilog",
+        "docstrings": "Python,Starlark,Cython,Julia,Elixir,Nim,TOML",
+        "hash": "Ruby,Shell,Perl,R,YAML,Makefile,CMake,Dockerfile,Nix,Tcl,PowerShell,Crystal,Awk,HCL",
         "dashes": "SQL,PLSQL,PLpgSQL,TSQL,Lua,Haskell,Ada,VHDL,Elm",
-        "percent": "TeX,MATLAB,Erlang,Prolog,PostScript,BibTeX",
+        "percent": "TeX,PostScript,BibTeX",
+        "percent, quotes": "MATLAB,Erlang,Prolog",
         "semicolon": "Common Lisp,Emacs Lisp,Scheme,Clojure,Racket,Assembly,LLVM,INI",
         "markup": "HTML,XML,SVG,Vue,XSLT",
     }.items()
@@ -167,7 +183,8 @@ _SYNTAX_OF = {
 def comment_character_fraction(texts: Texts) -> np.ndarray:
     """Bytes in comments and Python's docstrings over all; null for languages whose comments are not known here. OpenCoder 2024. (texts,) float64
 
-    By the comment marks of six families of languages, literals left out; no parser."""
+    By the comment marks of nine families of languages, literals left out; no parser: a docstring is what begins a line with three
+    quotes and follows no bracket, comma or sign."""
     out = np.full(len(texts), np.nan)
     for i, language in enumerate(texts.languages):
         if language in _SYNTAX_OF:
@@ -190,7 +207,7 @@ _LONGEST_PARSED = 1 << 20  # bytes
 
 
 def syntax_error_fraction(texts: Texts) -> np.ndarray:
-    """Bytes in what the language's grammar cannot read, over all; null for languages without a grammar and files over 1 MB. tree-sitter. (texts,) float64
+    """Bytes in what the language's grammar cannot read, over all; null without a grammar, for the empty file and over 1 MB. tree-sitter. (texts,) float64
 
     Grammars are pinned (`tree-sitter-language-pack` of one version, the extra `syntax`): an interpreter's own parser changes with its version.
     It reads some 5 MB/s, a fifth of what all other measures take."""

@@ -2,7 +2,7 @@
 
 Licence texts are told by askalono (Amazon, Apache-2.0; Sørensen-Dice over pairs of words against the SPDX list). It takes 0.3 s a text, so copyright lines
 and white space are taken out first and each remaining text is asked about once in a process. Of a file, its own SPDX header or notice counts first, then the
-nearest licence file upward in its tree, then the nearest package manifest.
+nearest folder upward in its tree that says something: its licence files before its package manifest before its NOTICE.
 """
 
 import hashlib
@@ -12,13 +12,23 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 
-VERSION = 2
+VERSION = 3
 ENGINES = {"pyaskalono": version("pyaskalono")}
 SURE = 0.8  # askalono's own bound for a match
 LONGEST = 200_000  # characters of a licence file that are read
 
 # What a licence file is called: LICENSE, LICENCE.txt, COPYING.LESSER, COPYING3, UNLICENSE, MIT-LICENSE.txt, LICENSE-APACHE, LICENSE.MIT
 _LICENCE_FILE = re.compile(r"(?:[\w.-]*-)?(?:licen[cs]es?|copying|unlicense|copyright)\d*(?:[-._][\w.-]+)?\Z", re.IGNORECASE)
+# Apache's file of attributions. It often names the licence of its own folder too, before it comes to what others wrote.
+_NOTICE_FILE = re.compile(r"notice(?:\.(?:txt|md))?\Z", re.IGNORECASE)
+# What others wrote; not as short licences speak of their own: "portions of the Software", "derived from this software".
+_OF_OTHERS = re.compile(
+    r"\b(?:third.part(?:y|ies)|(?:portions|parts)\s+of(?!\s+the\s+software)|(?:derived|copied|adapted|taken)\s+from(?!\W+(?:this|the work)\b)"
+    r"|based\s+on(?!\W+(?:or|the work)\b)|bundle[ds]|depend(?:s|enc(?:y|ies))"
+    r"|(?:includes|contains|incorporates|uses)\s+(?:the\s+following|software|code|material|files|parts|work)"
+    r"|(?:product|project|software|program|package|library|distribution|repository|code)\s+(?:also\s+|may\s+)?(?:includes?|contains?|incorporates?|uses?))\b",
+    re.IGNORECASE,
+)
 _NOT_TEXT = re.compile(
     r"\.(?:py|js|ts|go|rs|java|c|h|cc|cpp|html?|json|ya?ml|toml|xml|csv|rb|php|sh|css|svg|png|jar|cs|kt|swift|gradle|lua|rtf|pdf|docx?)\Z", re.IGNORECASE
 )
@@ -51,7 +61,14 @@ class Licence:
 def names_licence(path: str) -> bool:
     """Whether a path is called as licence files are."""
     name = path.rpartition("/")[2]
-    return (_LICENCE_FILE.match(name) is not None and not _NOT_TEXT.search(name)) or re.search(r"/LICEN[CS]ES/", f"/{path}") is not None
+    if names_notice(path) or re.search(r"/LICEN[CS]ES/", f"/{path}"):
+        return True
+    return _LICENCE_FILE.match(name) is not None and not _NOT_TEXT.search(name)
+
+
+def names_notice(path: str) -> bool:
+    """Whether a path is called NOTICE: a licence file only if its text says so."""
+    return _NOTICE_FILE.match(path.rpartition("/")[2]) is not None
 
 
 def names_manifest(path: str) -> bool:
@@ -76,6 +93,17 @@ def of_text(text: str) -> tuple[str, float] | None:
         return _of_name(text)
     found = _asked(bare) if len(bare) > 200 else None
     return found or _of_name(text)
+
+
+def of_notice_file(text: str) -> tuple[str, float] | None:
+    """(SPDX expression, likeness) that a NOTICE states of its own folder: what it says once it speaks of others' software is theirs. None for titles alone."""
+    talk = _OF_OTHERS.search(text[:LONGEST])
+    own = text[: talk.start()] if talk else text
+    if (found := of_text(own)) is not None and found[1] >= SURE:
+        return found
+    if talk and talk.start() > 1000 and (found := _asked(without_copyright(text))) is not None:
+        return found  # long licences speak of others too, though not at once
+    return (noted, NOTICE_CONFIDENCE) if (noted := of_notice(own)) is not None else None
 
 
 def without_copyright(text: str) -> str:
@@ -145,6 +173,7 @@ _NOTICES = [
     for pattern, spdx in (
         (r"distributed under the boost software license,? version 1\.0", "BSL-1.0"),
         (r"licensed under the apache license,? version 2\.0|under the terms of the apache license,? version 2\.0", "Apache-2.0"),
+        (r"licenses this (?:file|work)\b.{0,20}? to you under the apache license,? version 2\.0", "Apache-2.0"),
         (r"gnu affero general public license as published by the free software foundation", "AGPL-3.0-or-later"),
         (r"gnu (?:lesser|library) general public license as published by the free software foundation", "LGPL-2.1-or-later"),
         (r"gnu general public license as published by the free software foundation,? (?:either )?version 3", "GPL-3.0-or-later"),
@@ -152,6 +181,10 @@ _NOTICES = [
         (r"subject to the terms of the mozilla public license,? v\. ?2\.0", "MPL-2.0"),
         (r"permission is hereby granted, free of charge, to any person obtaining a copy", "MIT"),
         (r"permission to use, copy, modify, and(?: or)? ?distribute this software for any purpose with or without fee is hereby granted", "ISC"),
+        (r"redistribution and use in source and binary forms.{0,1200}all advertising materials mentioning", "BSD-4-Clause"),
+        (r"redistribution and use in source and binary forms.{0,1500}(?:be used to endorse|to endorse or promote)", "BSD-3-Clause"),
+        (r"redistribution and use in source and binary forms,? with or without modification,? are permitted provided", "BSD-2-Clause"),
+        (r"altered source versions must be plainly marked as such", "Zlib"),
         (r"(?:released|licensed|distributed|available|is) under the mit licen[cs]e|licensed mit\b", "MIT"),
         (r"confidential and proprietary|proprietary and confidential|unauthori[sz]ed copying of this file", RESTRICTED),
     )
@@ -163,7 +196,7 @@ _MARKS = str.maketrans(dict.fromkeys("*/#;%!-", " "))  # of comments, which stan
 def of_notice(text: str) -> str | None:
     """The licence that a file's first comment names in words. It speaks for this file, whatever stands in the repository."""
     start = text[:4096].lower()
-    if not any(word in start for word in ("license", "licence", "permission", "proprietary", "unauthori")):
+    if not any(word in start for word in ("license", "licence", "permission", "proprietary", "unauthori", "redistribution", "altered source")):
         return None
     words = " ".join(start.translate(_MARKS).split())
     return next((spdx for pattern, spdx in _NOTICES if pattern.search(words)), None)
@@ -317,13 +350,17 @@ class Tree:
 
     _texts: dict[str, list[Licence]] = field(default_factory=dict)
     _manifests: dict[str, Licence] = field(default_factory=dict)
+    _notices: dict[str, list[Licence]] = field(default_factory=dict)
 
     def add(self, path: str, text: str) -> None:
         """A licence file or a manifest, by its path in the repository; anything else is ignored."""
         folder = path.rpartition("/")[0]
         if folder.rpartition("/")[2] == "LICENSES" or (folder.rpartition("/")[2] == "licenses" and names_licence(path)):
             folder = folder.rpartition("/")[0]  # REUSE's folder, and that of Python's wheels, speak for the folder above
-        if names_licence(path):
+        if names_notice(path):
+            if (noted := of_notice_file(text)) is not None:
+                self._notices.setdefault(folder, []).append(Licence(noted[0], path, noted[1]))
+        elif names_licence(path):
             found = of_text(text)
             if found is None and re.search("copyright", path.rpartition("/")[2], re.IGNORECASE):
                 return  # a list of holders, more often than terms
@@ -333,14 +370,16 @@ class Tree:
             self._manifests.setdefault(folder, Licence(said, path, 1.0))
 
     def of(self, path: str) -> Licence | None:
-        """The nearest licence upward of a file: licence files before the manifest of the same folder. Several in one folder are alternatives where
-        the manifest says so, or where their names do (LICENSE-MIT, LICENSE-APACHE); else all of them hold."""
+        """The nearest licence upward of a file: licence files before the manifest of the same folder, a NOTICE after both. Several in one folder are
+        alternatives where the manifest says so, or where their names do (LICENSE-MIT, LICENSE-APACHE); else all of them hold."""
         folder = path.rpartition("/")[0]
         while True:
             if folder in self._texts:
                 return self._joined(self._texts[folder], self._manifests.get(folder))
             if folder in self._manifests:
                 return self._manifests[folder]
+            if folder in self._notices:
+                return self._joined(self._notices[folder], None)
             if not folder:
                 return None
             folder = folder.rpartition("/")[0]

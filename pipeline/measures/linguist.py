@@ -19,7 +19,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-VERSION = 1
+VERSION = 2
 ENGINES = {"magika": version("magika"), "onnxruntime": version("onnxruntime"), "pyarrow": version("pyarrow")}
 READ = 50 * 1024  # bytes that the patterns look at, as in Linguist
 _LINES = 5  # at either end of a file, where a mode line may stand
@@ -394,7 +394,10 @@ def is_minified(path: str, text: Text) -> bool:
     name = path.lower()
     if not name.endswith(_MINIFIED):
         return False
-    return ".min." in name.rpartition("/")[2] or len(text) > 110 * (_str(text).count("\n") + 1)
+    if ".min." in name.rpartition("/")[2]:
+        return True
+    lines = text.count("\n" if isinstance(text, str) else b"\n") + 1
+    return len(text) > 110 * lines and len(_str(text)) > 110 * lines  # characters: Chinese has three bytes each
 
 
 def generated(paths: Sequence[str], texts: Sequence[Text]) -> np.ndarray:

@@ -26,6 +26,7 @@ ENGINES = {"pyarrow": version("pyarrow"), "python": platform.python_version()}  
 
 Kind = Literal["KEY", "PASSWORD", "EMAIL", "IP"]
 TAGS: dict[Kind, str] = {"KEY": "<KEY>", "PASSWORD": "<PASSWORD>", "EMAIL": "<EMAIL>", "IP": "<IP_ADDRESS>"}
+COLUMNS: dict[Kind, str] = {"KEY": "pii_key", "PASSWORD": "pii_password", "EMAIL": "pii_email", "IP": "pii_ip_address"}
 
 
 @dataclass(frozen=True, order=True)

@@ -7,7 +7,7 @@ import io
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO, Literal, cast
 
 import fsspec
 import numpy as np
@@ -21,6 +21,9 @@ from pipeline.schema import RECORD
 from pipeline.store import is_url, local_path
 
 CRASHED = "unreadable: crashed its worker twice"
+
+# What an input is, as the listing found it. Archives and git repositories, links, sockets and devices (and pipes) are told apart where code is read.
+Kind = Literal["file", "archive", "repository", "link", "socket", "device"]
 
 # A row is (file, offset, reason, url), as schema.UNREADABLE has it.
 Unreadable = tuple[str, int, str, str | None]
@@ -55,12 +58,16 @@ class Source:
 
 @dataclass(frozen=True)
 class InputFile:
-    """A file of a source: `path` is relative to the glob's fixed prefix and bears identity, `location` says where it is today and does not."""
+    """A file of a source: `path` is relative to the glob's fixed prefix and bears identity, `location` says where it is today and does not.
+
+    `kind` follows from the path and the etag. What is a link, a socket or a device is an input so that it is counted, and is never opened.
+    """
 
     path: str
     location: str
     size: int
     etag: str
+    kind: Kind = "file"
 
     @property
     def folder(self) -> str:
@@ -130,7 +137,7 @@ class Builder:
         self, id: str, file: str, offset: int, *, text: str | bytes | None = None, html: str | bytes | None = None, url: str | None = None,
         date: str | None = None, domain: str | None = None, subdomain: str | None = None, licence: str | None = None,
         programming_language: str | None = None, repository: str | None = None, path: str | None = None, stars: int | None = None,
-        licence_file: str | None = None, licence_confidence: float | None = None,
+        repository_files: int | None = None, licence_file: str | None = None, licence_confidence: float | None = None,
     ) -> None:  # fmt: skip
         """One document. Texts given as bytes are valid UTF-8 already. Of a file of code with a path, the language is found where none is given."""
         source, columns = self.source, self._columns
@@ -146,6 +153,7 @@ class Builder:
         columns["repository"].append(repository)
         columns["path"].append(path)
         columns["stars"].append(stars)
+        columns["repository_files"].append(repository_files)
         columns["licence_file"].append(licence_file)
         columns["licence_confidence"].append(licence_confidence)
         columns["file"].append(file)

@@ -1,10 +1,11 @@
 """Source code: git repositories at a commit, tar archives (.tar, .tar.gz, .tar.zst, .tar.bz2), folders, or files by pattern. A file's text stays what
 it was, byte for byte.
 
-Nothing is unpacked and no link followed: links, devices, submodules, version-control folders, pointers to Git LFS, binaries and paths that lead out of
-the tree are skipped and counted. The repository's name is the archive's or the repository's path, or the folder's name; its commit is the one that git or `git archive` says, else
-unknown. Licences come from the whole repository, so that an archive is read twice; memory holds one batch, one file,
-the repository's licence files, and of git the list of a commit's files.
+Nothing is unpacked and no link followed: links, sockets, devices, submodules, version-control folders, pointers to Git LFS, binaries and paths that lead
+out of the tree are skipped and counted. The repository's name is the archive's or the repository's path, or the folder's name; its commit is the one that
+git or `git archive` says, else unknown. How many files it has is known of git and of whole archives; of a folder it is not said, since one more file would
+change all documents of the others. Licences come from the whole repository, so that an archive is read twice; memory holds one batch, one file, the
+repository's licence files, and of git the list of a commit's files.
 """
 
 import contextlib
@@ -22,7 +23,7 @@ from pipeline.sources import git
 from pipeline.sources.base import CRASHED, Batch, Builder, InputFile, Source, Unit, hash_id, open_decompressed, open_raw
 from pipeline.sources.units import ARCHIVES, VERSION_CONTROL
 
-VERSION = 2
+VERSION = 3
 ENGINES: dict[str, str] = {
     **charset.ENGINES, "charset": str(charset.VERSION), **linguist.ENGINES, "linguist": str(linguist.VERSION),
     **licences.ENGINES, "licences": str(licences.VERSION), **git.ENGINES,
@@ -34,10 +35,11 @@ _COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?\Z")
 
 
 class _Repository:
-    """What is known of the repository that is being read: its name, commit, date and licences."""
+    """What is known of the repository that is being read: its name, commit, date, number of files and licences."""
 
     def __init__(self, name: str) -> None:
         self.name, self.commit, self.date = name, "", cast("str | None", None)
+        self.files: int | None = None
         self.tree = licences.Tree()
 
     def look(self, path: str, data: bytes) -> None:
@@ -50,12 +52,14 @@ def read(source: Source, unit: Unit, batch_bytes: int, quarantine: frozenset[tup
     builder = Builder(source, batch_bytes)
     folders: dict[str, _Repository] = {}
     for file in unit.files:
-        if git.is_repository(file.location):
+        if file.kind == "repository":
             for _ in _git(file, builder, quarantine):
                 yield builder.take()
-        elif file.path.lower().endswith(ARCHIVES):
+        elif file.kind == "archive":
             for _ in _archive(file, builder, quarantine):
                 yield builder.take()
+        elif file.kind != "file":
+            builder.skip(file.kind)
         else:
             if file.folder not in folders:
                 folders[file.folder] = _of_folder(unit, file.folder)
@@ -103,6 +107,8 @@ def _git(file: InputFile, builder: Builder, quarantine: frozenset[tuple[str, int
     repository = _Repository(file.path.removesuffix(".git"))
     repository.commit, repository.date = opened.commit, opened.date
     entries = list(opened.files())
+    if not any(entry.kind == "damaged" for entry in entries):  # of which one may be a whole folder
+        repository.files = sum(entry.kind == "file" for entry in entries)
     for entry in entries:
         if entry.kind == "file" and licences.tells(entry.path, entry.size):
             repository.look(entry.path, opened.data(entry) or b"")
@@ -129,9 +135,12 @@ def _archive(file: InputFile, builder: Builder, quarantine: frozenset[tuple[str,
     for ending in ARCHIVES:
         name = name[: -len(ending)] if name.lower().endswith(ending) else name
     repository = _Repository(name)
+    files = 0
     try:
         for tar, member in _members(file):
             _about(tar, member, repository)
+            files += member.isreg() and not VERSION_CONTROL.intersection(member.name.split("/"))
+        repository.files = files
     except (tarfile.TarError, EOFError, OSError, zlib.error, ValueError):
         pass  # the second pass reports it, with the place
     position = 0
@@ -222,7 +231,7 @@ def _add(builder: Builder, file: str, offset: int, repository: _Repository, path
             return
     found = _licence(repository, path, beginning)
     builder.add(
-        hash_id(name), file, offset, text=text, url=name, date=repository.date, repository=repository.name, path=path,
+        hash_id(name), file, offset, text=text, url=name, date=repository.date, repository=repository.name, path=path, repository_files=repository.files,
         licence=found.spdx if found else None, licence_file=found.file if found else None, licence_confidence=found.confidence if found else None,
     )  # fmt: skip
 

@@ -21,7 +21,7 @@ ENGINES: dict[str, str] = {**LANGUAGES, "orjson": version("orjson")}
 MAX_LINE_BYTES = 512 << 20  # a JSON array of a whole corpus on one line is no JSON lines: it must not take all memory
 _BLOCK = 1 << 20
 _ALWAYS = {"text": "text", "url": "url", "date": "date"}  # read under their own names unless the recipe maps them
-_OUR_COLUMNS = ("text", "id", "url", "date", "licence", "domain", "subdomain", "programming_language", "repository", "path", "stars")
+_OUR_COLUMNS = ("text", "id", "url", "date", "licence", "domain", "subdomain", "programming_language", "repository", "path", "stars", "repository_files")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _OWN_ID = frozenset("0123456789abcdef")
 
@@ -156,8 +156,9 @@ class Row:
         text = self.get(value, "text")
         columns: dict[str, Any] = {name: as_text(self.get(value, name)) for name in self.others}
         url = columns.get("url")
-        if "stars" in columns:
-            columns["stars"] = whole_number(columns["stars"])
+        for name, bits in (("stars", 63), ("repository_files", 31)):
+            if name in columns:
+                columns[name] = whole_number(columns[name], bits)
         if "licence" in columns and isinstance(several := self.get(value, "licence"), list):
             columns["licence"] = " AND ".join(str(one) for one in several if one) or None  # as The Stack lists them: all that the repository has
         if columns.get("licence") and ("path" in columns or "repository" in columns):
@@ -185,13 +186,13 @@ def document_id(given: str | None, url: str | None, text: str) -> str:
     return hash_id(url or "", text)
 
 
-def whole_number(text: str | None) -> int | None:
-    """A count, of which files of Parquet often make a float where some are missing; None for what is none."""
+def whole_number(text: str | None, bits: int) -> int | None:
+    """A count, of which files of Parquet often make a float where some are missing; None for what is none, or has more bits."""
     try:
         found = int(float(text)) if text is not None else None
     except (ValueError, OverflowError):
         return None
-    return found if found is not None and abs(found) < 1 << 63 else None
+    return found if found is not None and abs(found) < 1 << bits else None
 
 
 def whole_characters(text: str) -> str:

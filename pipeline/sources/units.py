@@ -2,14 +2,16 @@
 
 Grouping: tiny files of JSON lines, Parquet or a code tree, sorted by path; a group ends where hash(path) mod 64 (1,024 for code, whose files are
 smaller) is 0, so that a new file changes its own group only, or at `group_bytes`. Splitting: uncompressed JSON lines by bytes, Parquet by row groups.
-Archives and git repositories are neither.
+Archives and git repositories are neither. Links, sockets and devices among files of code are inputs that are counted and never opened.
 """
 
 import itertools
 import os
 import re
+import stat
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import fsspec
@@ -18,7 +20,7 @@ import xxhash
 from pipeline.errors import PlanError, SourceError
 from pipeline.measures.licences import tells
 from pipeline.sources import git
-from pipeline.sources.base import InputFile, Source, Unit, compression, content_hash
+from pipeline.sources.base import InputFile, Kind, Source, Unit, compression, content_hash
 from pipeline.store import is_url, local_path
 
 _TINY_BYTES = 16 << 20  # larger files are units of their own
@@ -41,13 +43,12 @@ def list_units(source: Source, *, group_bytes: int = 256 << 20, split_bytes: int
     `etags(location, size)` gives a local file's hash of content (`content_hash`, perhaps behind a cache). Raises PlanError for a pattern that
     matches nothing, SourceError for a file that is missing or a folder that cannot be listed.
     """
-    found = _find(source)
     hashed = etags or content_hash
-    files = [InputFile(_printable(path), location, size, etag) for path, (location, size, etag) in sorted(found.items())]
+    files = _find(source)
     missing = [i for i, file in enumerate(files) if not file.etag]
     with ThreadPoolExecutor(4) as pool:
         for i, etag in zip(missing, pool.map(lambda i: hashed(files[i].location, files[i].size), missing), strict=True):
-            files[i] = InputFile(files[i].path, files[i].location, files[i].size, etag)
+            files[i] = replace(files[i], etag=etag)
     return list(_units(source, files, group_bytes, split_bytes))
 
 
@@ -61,7 +62,7 @@ def _units(source: Source, files: list[InputFile], group_bytes: int, split_bytes
     tiny: list[InputFile] = []
     told = _told(source, files)
     for file in files:
-        archive = _is_archive(source, file)
+        archive = file.kind in ("archive", "repository")
         if source.reader in ("jsonl", "parquet", "code") and not archive and file.size <= min(_TINY_BYTES, group_bytes):
             tiny.append(file)
         elif file.size > split_bytes and source.reader == "jsonl" and not compression(file.path):
@@ -89,7 +90,7 @@ def _told(source: Source, files: Sequence[InputFile]) -> dict[tuple[str, str], l
     """(root, folder) -> the licence files and manifests in it, of a code source's plain files."""
     found: dict[tuple[str, str], list[InputFile]] = {}
     for file in files if source.reader == "code" else ():
-        if tells(file.path, file.size):
+        if file.kind == "file" and tells(file.path, file.size):
             folder = file.path.rpartition("/")[0]
             for where in {folder, folder.rpartition("/")[0]} if re.search(r"(?:^|/)licen[cs]es\Z", folder, re.IGNORECASE) else (folder,):
                 found.setdefault((file.folder, where), []).append(file)
@@ -109,15 +110,6 @@ def _unit(source: Source, files: Sequence[InputFile], told: dict[tuple[str, str]
     return Unit(source.name, tuple(files), context=tuple(context[path] for path in sorted(context)))
 
 
-def is_repository(file: InputFile) -> bool:
-    """Whether a file of code is a repository of its own: an archive, or a git repository."""
-    return file.path.lower().endswith(ARCHIVES) or git.is_repository(file.location)
-
-
-def _is_archive(source: Source, file: InputFile) -> bool:
-    return source.reader == "code" and is_repository(file)
-
-
 def _row_group_cuts(file: InputFile, split_bytes: int) -> list[tuple[int, int, int]]:
     """(first row group, the one after the last, their share of the file's bytes)."""
     from pipeline.sources.parquet import row_group_bytes
@@ -134,28 +126,28 @@ def _row_group_cuts(file: InputFile, split_bytes: int) -> list[tuple[int, int, i
 
 # --- finding files -------------------------------------------------------------------------------------------------------
 
-_Found = tuple[str, int, str]  # location, size, etag or ""
+_Found = tuple[str, int, str, Kind]  # location, size, etag or "", what it is
+_COUNTED = frozenset({"link", "socket", "device"})  # and not read
 
 
-def _find(source: Source) -> dict[str, _Found]:
-    """path -> where it is. A path that two patterns give to different files is an error; one file under two patterns counts once."""
-    found: dict[str, _Found] = {}
-    seen: set[str] = set()
+def _find(source: Source) -> list[InputFile]:
+    """All inputs, sorted by path. A path that two patterns give to different files is an error; one file under two patterns counts once."""
+    found: dict[str, tuple[str, InputFile]] = {}
+    places: dict[str, str] = {}
     if not source.files:
         raise PlanError(f"Source '{source.name}' names no files. Give at least one path, folder or pattern under `files`.")
     for pattern in source.files:
         matches = _remote(source, pattern) if is_url(pattern) else _local(source, local_path(pattern))
-        for path, (location, size, etag) in sorted(matches.items()):
-            if location in seen:
-                continue
-            seen.add(location)
-            if path in found:
+        for path, (location, size, etag, kind) in sorted(matches.items()):
+            if location in found and (kind in _COUNTED or found[location][1].kind not in _COUNTED):
+                continue  # but a link that a pattern met is read where it is named outright
+            if kind not in _COUNTED and (other := places.setdefault(path, location)) != location:
                 raise PlanError(
-                    f"Source '{source.name}': {found[path][0]} and {location} would both be called '{path}', and an address must name one file. "
+                    f"Source '{source.name}': {other} and {location} would both be called '{path}', and an address must name one file. "
                     "Use one pattern over their common folder, or make them two sources."
                 )
-            found[path] = (location, size, etag)
-    return found
+            found[location] = path, InputFile(_printable(path), location, size, etag, kind)
+    return [file for _, file in sorted(found.values(), key=lambda pair: pair[0])]
 
 
 def _has_magic(text: str) -> bool:
@@ -189,16 +181,16 @@ def _local(source: Source, pattern: str) -> dict[str, _Found]:
     if source.reader == "code" and git.is_repository(pattern):
         return {os.path.basename(os.path.abspath(pattern)): _commit(source, pattern)}
     if os.path.isdir(pattern):  # first of all: a folder's name may hold a bracket
-        matches = {path: _stat(source, os.path.join(pattern, path)) for path in _walk(source, pattern)}
+        matches = dict(_walk(source, pattern))
         if source.reader == "code":
             matches |= {path: _commit(source, os.path.join(pattern, path), among_others=True) for path in _repositories(pattern)}
-        if not matches:
+        if all(kind in _COUNTED for *_, kind in matches.values()):
             raise PlanError(
                 f"Source '{source.name}': the folder {pattern} holds no file that the reader '{source.reader}' takes. Name the files by a pattern, such as {pattern}/**/*."
             )
         return matches
     if os.path.lexists(pattern):
-        return {os.path.basename(pattern): _stat(source, pattern)}
+        return {os.path.basename(pattern): _named(source, pattern)}
     if not _has_magic(pattern):
         raise SourceError(f"Source '{source.name}': there is no file or folder {pattern}. Check the path, or remove it from the recipe's `files`.")
     prefix = _fixed_prefix(os.path.abspath(pattern))
@@ -207,30 +199,31 @@ def _local(source: Source, pattern: str) -> dict[str, _Found]:
     matches = {}
     for location in fsspec.filesystem("file").glob(os.path.abspath(pattern)):
         path = os.path.relpath(location, prefix or "/")
-        if source.reader == "code" and os.path.islink(location):
-            continue  # it may lead out of the tree
-        if source.reader == "code" and git.is_repository(location):
-            matches[path] = _commit(source, location, among_others=True)
-        elif os.path.isfile(location) and (source.reader != "code" or not VERSION_CONTROL.intersection(path.split("/"))):
-            matches[path] = _stat(source, location)
-    if not matches:
+        if (found := _met(source, path, location)) is None:
+            if source.reader == "code" and git.is_repository(location):
+                matches[path] = _commit(source, location, among_others=True)
+        elif source.reader != "code" or not VERSION_CONTROL.intersection(path.split("/")):
+            matches[path] = found
+    if all(kind in _COUNTED for *_, kind in matches.values()):
         raise _nothing(source, pattern)
     return matches
 
 
-def _walk(source: Source, folder: str) -> Iterator[str]:
-    """Regular files under a folder, relative; links are not followed where code is read, so that no tree is left or read twice."""
+def _walk(source: Source, folder: str) -> Iterator[tuple[str, _Found]]:
+    """What lies under a folder, by its path in it; links are not followed where code is read, so that no tree is left or read twice."""
+    code = source.reader == "code"
 
     def refuse(error: OSError) -> None:
         raise SourceError(f"Source '{source.name}': the folder {error.filename} cannot be listed: {error.strerror}. Check its permissions.") from error
 
     for here, folders, names in os.walk(folder, onerror=refuse, followlinks=False):
-        folders[:] = sorted(f for f in folders if f not in VERSION_CONTROL and not (source.reader == "code" and git.is_repository(os.path.join(here, f))))
+        names += [f for f in folders if code and os.path.islink(os.path.join(here, f))]
+        folders[:] = sorted(f for f in folders if f not in VERSION_CONTROL and not (code and git.is_repository(os.path.join(here, f))))
         for name in names:
             location = os.path.join(here, name)
             path = os.path.relpath(location, folder)
-            if _wanted(source, path) and os.path.isfile(location) and not (source.reader == "code" and os.path.islink(location)):
-                yield path
+            if _wanted(source, path) and (found := _met(source, path, location)) is not None:
+                yield path, found
 
 
 def _repositories(folder: str) -> Iterator[str]:
@@ -246,18 +239,41 @@ def _commit(source: Source, location: str, among_others: bool = False) -> _Found
     """A git repository as one input: its commit says what it holds. Among others, one without a commit is an input whose reading reports it."""
     try:
         opened = git.open_at(location, source.revision)
-        return os.path.abspath(location), opened.size_bytes, opened.commit
+        return os.path.abspath(location), opened.size_bytes, opened.commit, "repository"
     except SourceError:
         if not among_others:
             raise
-        return os.path.abspath(location), 0, f"no commit {source.revision}"
+        return os.path.abspath(location), 0, f"no commit {source.revision}", "repository"
 
 
-def _stat(source: Source, location: str) -> _Found:
+def _kind(source: Source, path: str) -> Kind:
+    return "archive" if source.reader == "code" and path.lower().endswith(ARCHIVES) else "file"
+
+
+def _met(source: Source, path: str, location: str) -> _Found | None:
+    """What a folder or a pattern gives: a file, or, where code is read, what is none and is counted. None for folders and what cannot be looked at."""
+    code = source.reader == "code"
     try:
-        return os.path.abspath(location), os.stat(location).st_size, ""
+        about = os.lstat(location) if code else os.stat(location)
+    except OSError:
+        return None
+    if stat.S_ISREG(about.st_mode):
+        return os.path.abspath(location), about.st_size, "", _kind(source, path)
+    if not code or stat.S_ISDIR(about.st_mode):
+        return None
+    kind: Kind = "link" if stat.S_ISLNK(about.st_mode) else "socket" if stat.S_ISSOCK(about.st_mode) else "device"
+    return os.path.abspath(location), 0, kind, kind
+
+
+def _named(source: Source, location: str) -> _Found:
+    """A file that the recipe names outright; a link to it is followed."""
+    try:
+        about = os.stat(location)
     except OSError as error:
         raise SourceError(f"Source '{source.name}': {location} cannot be opened: {error.strerror}.") from error
+    if not stat.S_ISREG(about.st_mode):
+        raise SourceError(f"Source '{source.name}': {location} is a pipe, a socket or a device, not a file. Remove it from the recipe's `files`.")
+    return os.path.abspath(location), about.st_size, "", _kind(source, location)
 
 
 def _remote(source: Source, pattern: str) -> dict[str, _Found]:
@@ -284,7 +300,7 @@ def _remote(source: Source, pattern: str) -> dict[str, _Found]:
     matches = {}
     for name, info in entries.items():
         path = name[len(prefix) :].lstrip("/") if prefix else name.lstrip("/")
-        matches[path] = (fs.unstrip_protocol(name), int(info.get("size") or 0), _etag(info))
+        matches[path] = (fs.unstrip_protocol(name), int(info.get("size") or 0), _etag(info), _kind(source, path))
     return matches
 
 

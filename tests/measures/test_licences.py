@@ -16,6 +16,7 @@ from pipeline.measures.licences import (
     of_header,
     of_manifest,
     of_notice,
+    of_notice_file,
     of_text,
     without_copyright,
 )
@@ -112,6 +113,11 @@ def test_headers_and_manifests() -> None:
         ("// Use of this source code is governed by a BSD-style license that can be found in the LICENSE file.", None),
         ("# This Source Code Form is subject to the terms of the Mozilla Public\n# License, v. 2.0.", "MPL-2.0"),
         ("// Confidential and proprietary. Licence on request.", "LicenseRef-restricted"),
+        ("/* The ASF licenses this file to You\n * under the Apache License, Version 2.0 (the", "Apache-2.0"),
+        ("# Redistribution and use in source and binary forms, with or without\n# modification, are permitted provided that the following", "BSD-2-Clause"),
+        (" * Redistribution and use in source and binary forms, with or without modification, are permitted … may not\n * be used to endorse or promote", "BSD-3-Clause"),
+        ("-- Redistribution and use in source and binary forms … 3. All advertising materials\n-- mentioning features … to endorse or promote", "BSD-4-Clause"),
+        ("/* 2. Altered source versions must be plainly marked as such, and must not be", "Zlib"),
         ("print('license plate')", None), ("", None),
     ],
 )  # fmt: skip
@@ -122,6 +128,7 @@ def test_notices_in_words(text: str, licence: str | None) -> None:
 def test_names() -> None:
     assert all(map(names_licence, ("LICENSE", "a/LICENCE.txt", "COPYING.LESSER", "MIT-LICENSE", "LICENSE-APACHE", "UNLICENSE", "LICENSES/MIT.txt")))
     assert not any(map(names_licence, ("license.py", "src/License.java", "licenses.json", "a.c")))
+    assert all(map(names_licence, ("NOTICE", "a/NOTICE.txt", "NOTICE.md"))) and not any(map(names_licence, ("NOTICE.py", "notices", "a/NOTICE/b.c")))
     assert names_manifest("a/b/Cargo.toml") and not names_manifest("Cargo.lock")
 
 
@@ -168,10 +175,42 @@ def test_what_must_not_be_read_as_a_permission() -> None:
     assert of_manifest("package.json", '{"a":' * 50_000) is None
 
 
+@pytest.mark.parametrize(
+    ("text", "licence"),
+    [
+        (MIT, "MIT"), (BSD, "BSD-2-Clause"), ("X\nSPDX-License-Identifier: ISC\n", "ISC"), ("Released under the MIT licence.", "MIT"),
+        ("X is confidential and proprietary.", "LicenseRef-restricted"), (MIT + "\nFor non-commercial use only.\n", "LicenseRef-restricted"),
+        ("X\nLicensed under the Apache License, Version 2.0\n\nThis product includes Y, licensed under the MIT license.\n", "Apache-2.0"),
+        ("This product includes Y, licensed under the MIT license.\n", None), ("X contains code derived from Y:\n\n" + MIT, None),
+        ("Bundled third-party software\nSPDX-License-Identifier: MIT\n", None), ("Apache License\nVersion 2.0\n", None), ("X\nCopyright 2020 Somebody\n", None), ("", None),
+    ],
+)  # fmt: skip
+def test_a_notice_speaks_for_its_folder_until_it_speaks_of_others(text: str, licence: str | None) -> None:
+    found = of_notice_file(text)
+    assert (found and found[0]) == licence
+
+
+def test_a_notice_has_the_lowest_standing_of_its_folder() -> None:
+    def of(path: str, **files: str) -> str | None:
+        tree = Tree()
+        for name, text in files.items():
+            tree.add({"PACKAGE": "a/package.json"}.get(name, name.replace("__", "/")), text)
+        found = tree.of(path)
+        return found and found.spdx
+
+    apache = "Licensed under the Apache License, Version 2.0"
+    assert of("a/x.c", LICENSE=MIT, a__NOTICE=apache) == "Apache-2.0", "but the nearest folder comes first"
+    assert of("a/x.c", LICENSE=MIT, a__NOTICE="All rights reserved. Ask us.") == "MIT"
+    assert of("a/x.c", a__LICENSE=MIT, a__NOTICE=apache) == "MIT" and of("a/x.c", a__LICENSE="Ask us.", a__NOTICE=apache) == "LicenseRef-unknown"
+    assert of("a/x.c", PACKAGE='{"license": "GPL-3.0-only"}', a__NOTICE="Released under the MIT licence.") == "GPL-3.0-only"
+    assert of("a/x.c", a__LICENSES__NOTICE="Thanks to all.", LICENSE=MIT) == "MIT" and of("a/x.c", NOTICE="Thanks to all.") is None
+
+
 @pytest.mark.parametrize("text", ["\n" * 50_000, ("-" * 80 + "\n") * 3000, " " * 200_000, "MIT " * 50_000], ids=["lines", "rules", "blanks", "words"])
 def test_no_text_takes_long(text: str) -> None:
     start = time.process_time()
     of_text(text)
+    of_notice_file(text)
     of_header("SPDX-License-Identifier: " + text)
     is_allowed(normal(text), ALLOWED)
     assert time.process_time() - start < 20, "it took minutes once"

@@ -65,7 +65,7 @@ def test_a_folder(tree):
     assert by_path["src/main.py"]["licence"] == "Apache-2.0" and by_path["Makefile"]["licence"] is None
     assert by_path["src/main.py"]["url"] == "project@:src/main.py" and by_path["src/main.py"]["domain"] == "code"
     assert "国标编码" in by_path["gbk.c"]["text"]
-    assert not unreadable and skipped == {"binary": 1, "empty": 1}
+    assert not unreadable and skipped == {"binary": 1, "empty": 1, "link": 1}
 
 
 @pytest.mark.parametrize("name", ["project.tar", "project.tar.gz", "project.tgz", "project.tar.zst"])
@@ -228,7 +228,7 @@ LICENSED = {
     "lib/gpl.c": b"/* This library is free software: GNU Lesser General Public License as published by the Free Software Foundation */\\nint g;\\n",
     "js/package.json": b'{"name": "j", "license": "ISC"}',
     "js/index.js": b"module.exports = 1;\n",
-    "LICENSE": MIT.encode(),
+    "LICENSE": MIT.encode(),  # last, in an archive
 }
 EXPECTED = {
     "a.py": "MIT",
@@ -240,25 +240,63 @@ EXPECTED = {
 }
 
 
-@pytest.mark.parametrize("form", ["folder", "tar", "git"])
-def test_the_nearest_licence_upward_wins(tmp_path, form):
+def written(folder, form, files):
+    """A repository of these files as a folder, an archive with them in this order, or a commit; where it is."""
+    where = folder / {"folder": "p", "tar": "p.tar", "git": "p.git"}[form]
     if form == "git":
-        commit(tmp_path / "p.git", LICENSED)
-        where = tmp_path / "p.git"
+        commit(where, files)
     elif form == "tar":
-        where = tmp_path / "p.tar"
-        with tarfile.open(where, "w") as tar:  # the licence comes last
-            for name, data in LICENSED.items():
+        with tarfile.open(where, "w") as tar:
+            for name, data in files.items():
                 info = tarfile.TarInfo(name)
                 info.size = len(data)
                 tar.addfile(info, io.BytesIO(data))
     else:
-        where = tmp_path / "p"
-        for name, data in LICENSED.items():
+        for name, data in files.items():
             (where / name).parent.mkdir(parents=True, exist_ok=True)
             (where / name).write_bytes(data)
-    rows, _, _ = load(where)
+    return where
+
+
+@pytest.mark.parametrize("form", ["folder", "tar", "git"])
+def test_the_nearest_licence_upward_wins(tmp_path, form):
+    rows, _, _ = load(written(tmp_path, form, LICENSED))
     assert {row["path"]: row["licence"] for row in rows if row["path"] in EXPECTED} == EXPECTED
+
+
+@pytest.mark.parametrize("form", ["folder", "tar", "git"])
+def test_a_notice_counts_only_for_what_it_says(tmp_path, form):
+    files = {
+        "LICENSE": MIT.encode(), "NOTICE": b"Project\nCopyright 2020 Somebody\n", "a.py": b"x = 1\n", "in/NOTICE.txt": b"Thanks to all.\n", "in/b.py": b"y = 2\n",
+        "lib/NOTICE.md": b"Lib\n\nLicensed under the Apache License, Version 2.0.\n\nThis product includes X, released under the MIT license.\n", "lib/c.py": b"z = 3\n",
+    }  # fmt: skip
+    rows, _, _ = load(written(tmp_path, form, files))
+    by_path = {row["path"]: (row["licence"], row["licence_file"]) for row in rows}
+    assert by_path.pop("lib/c.py") == by_path.pop("lib/NOTICE.md") == ("Apache-2.0", "lib/NOTICE.md")
+    assert set(by_path.values()) == {("MIT", "LICENSE")} and len(by_path) == 5
+
+
+@pytest.mark.parametrize(("form", "number"), [("folder", None), ("tar", 4), ("git", 4)])
+def test_the_files_of_a_repository_are_counted_before_any_filter(tmp_path, form, number):
+    files = {"a.py": b"x = 1\n", "deep/b.py": b"y = 2\n", "empty": b"", "picture.png": b"\x89PNG\0"}
+    rows, _, _ = load(written(tmp_path, form, files))
+    assert [row["repository_files"] for row in rows] == [number, number]
+
+
+def test_a_damaged_repository_does_not_say_how_many_files_it_has(tmp_path):
+    tar = written(tmp_path, "tar", {"a.py": b"x = 1\n", "b.py": b"y" * 5000})
+    tar.write_bytes(tar.read_bytes()[:3000])
+    _, repository = commit(tmp_path / "p.git", {"a.py": b"x = 1\n", "b.py": b"y = 2\n"})
+    gone = str(repository.revparse_single("HEAD:b.py").id)
+    (tmp_path / "p.git" / "objects" / gone[:2] / gone[2:]).unlink()
+    for where in (tar, tmp_path / "p.git"):
+        rows, unreadable, _ = load(where)
+        assert [(row["path"], row["repository_files"]) for row in rows] == [("a.py", None)] and len(unreadable) == 1
+
+
+def test_version_control_in_an_archive_is_no_part_of_the_repository(tree, tmp_path):
+    rows, _, _ = load(tarred(tree, tmp_path / "project.tar"))
+    assert {row["repository_files"] for row in rows} == {len(FILES) - 1}
 
 
 def test_a_licence_that_changes_changes_the_units_that_it_covers(tmp_path):
@@ -361,14 +399,16 @@ def test_parquet_like_the_stacks(tmp_path):
             "max_stars_repo_path": ["src/main.rs", "a.h", "b.py"],
             "max_stars_repo_licenses": [["mit"], ["apache-2.0", "GPL-2.0"], []],
             "max_stars_count": pa.array([12.0, None, 1e300], pa.float64()),
+            "files": pa.array([7, None, 1 << 31], pa.int64()),
         }
     )
     pq.write_table(table, tmp_path / "stack.parquet")
     columns = {
         name: f"max_stars_{theirs}" for name, theirs in (("repository", "repo_name"), ("path", "repo_path"), ("licence", "repo_licenses"), ("stars", "count"))
     }
-    source = Source("s", "parquet", (str(tmp_path / "*.parquet"),), domain="code", columns={"text": "content", **columns})
+    source = Source("s", "parquet", (str(tmp_path / "*.parquet"),), domain="code", columns={"text": "content", "repository_files": "files", **columns})
     rows = [row for unit in list_units(source) for batch in read(source, unit) for row in batch.records.to_pylist()]
     assert [row["programming_language"] for row in rows] == ["Rust", "C", "Python"], "found, where no column says it"
     assert [row["licence"] for row in rows] == ["MIT", "Apache-2.0 AND GPL-2.0-only", None]
     assert [(row["repository"], row["path"], row["stars"]) for row in rows] == [("o/r", "src/main.rs", 12), ("o/r", "a.h", None), ("p/q", "b.py", None)]
+    assert [row["repository_files"] for row in rows] == [7, None, None]

@@ -1,12 +1,13 @@
 """Units: which files, in which order, under which names; groups and slices that do not move when a file comes."""
 
 import os
+import socket
 
 import fsspec
 import pytest
 
 from pipeline.errors import PlanError, SourceError
-from pipeline.sources import Source, list_units, read
+from pipeline.sources import Source, git, list_units, read
 
 
 def jsonl(*files, **settings):
@@ -103,6 +104,58 @@ def test_a_file_that_vanished_since_the_plan(tmp_path):
     path.unlink()
     with pytest.raises(SourceError, match="cannot be opened"):
         list(read(source, units[0]))
+
+
+def code(*files):
+    return Source("c", "code", tuple(map(str, files)))
+
+
+def test_what_is_no_file_of_code_is_an_input_that_is_never_opened(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # a socket's path must be short
+    os.mkdir("in")
+    os.mkfifo("in/LICENSE")
+    os.symlink("/etc", "in/etc")
+    os.symlink("nowhere", "in/gone.tar")
+    with socket.socket(socket.AF_UNIX) as one:
+        one.bind("in/talk.py")
+    for files in ("in", "in/*"):
+        with pytest.raises(PlanError, match=r"holds no file|no file matches"):
+            list_units(code(files))
+    (tmp_path / "in" / "a.py").write_bytes(b"x = 1\n")
+    kinds = {"LICENSE": "device", "a.py": "file", "etc": "link", "gone.tar": "link", "talk.py": "socket"}
+    for files in ("in", "in/*", "in/**"):
+        (unit,) = list_units(code(files))
+        assert {f.path: f.kind for f in unit.files} == kinds and not unit.context
+        (batch,) = read(code(files), unit)
+        assert batch.records.num_rows == 1 and batch.skipped == {"device": 1, "link": 2, "socket": 1}
+    with pytest.raises(SourceError, match="is a pipe, a socket or a device"):
+        list_units(code("in/LICENSE"))
+
+
+def test_links_of_one_name_are_no_clash_and_one_that_is_named_is_read(tmp_path):
+    for base in ("x", "y"):
+        (tmp_path / base).mkdir()
+        (tmp_path / base / f"{base}.py").write_bytes(b"x = 1\n")
+        os.symlink(f"{base}.py", tmp_path / base / "latest.py")
+    (unit,) = list_units(code(tmp_path / "x" / "*", tmp_path / "y" / "*"))
+    assert [(f.path, f.kind) for f in unit.files] == [("latest.py", "link"), ("latest.py", "link"), ("x.py", "file"), ("y.py", "file")]
+    for files in ((tmp_path / "x", tmp_path / "x" / "latest.py"), (tmp_path / "x" / "latest.py", tmp_path / "x")):
+        (unit,) = list_units(code(*files))
+        assert [(f.path, f.kind) for f in unit.files] == [("latest.py", "file"), ("x.py", "file")]
+
+
+def test_no_file_is_asked_whether_it_is_a_git_repository(tmp_path, monkeypatch):
+    for name in ("a.py", "deep/b.py", "p.tar"):
+        (tmp_path / "in" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "in" / name).write_bytes(b"")
+    asked = []
+    monkeypatch.setattr(git, "is_repository", lambda location: asked.append(os.path.relpath(location, tmp_path)))
+    for files in (tmp_path / "in", tmp_path / "in" / "**" / "*"):
+        units = list_units(code(files))
+        assert {f.path: f.kind for u in units for f in u.files} == {"a.py": "file", "deep/b.py": "file", "p.tar": "archive"}
+        for unit in units:
+            list(read(code(files), unit))
+    assert {"in", "in/deep"} <= set(asked) and not [path for path in asked if path.endswith((".py", ".tar"))]
 
 
 def test_other_file_systems():
