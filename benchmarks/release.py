@@ -26,8 +26,8 @@ import zstandard
 import pipeline
 from pipeline import shards
 from pipeline.dedup.signatures import signatures
-from pipeline.runner import Progress
 from pipeline.store import Store
+from pipeline.timings import timings
 
 
 def texts_of(folders: list[Path], most: int) -> list[str]:
@@ -98,7 +98,9 @@ def write(folders: list[Path], most: int) -> None:
         rates = {
             "a shard, all columns": median(ours),
             "bare pyarrow, id and text": median(bare),
-            "zstd -3 alone": median(lambda: [zstandard.ZstdCompressor(level=3).compress("".join(texts[i : i + 10_000]).encode()) for i in range(0, len(texts), 10_000)]),
+            "zstd -3 alone": median(
+                lambda: [zstandard.ZstdCompressor(level=3).compress("".join(texts[i : i + 10_000]).encode()) for i in range(0, len(texts), 10_000)]
+            ),
             "signatures": median(lambda: [signatures(table.column("text").slice(i, 2000)) for i in range(0, len(texts), 2000)], 3),
         }
         print(f"{len(texts):,} documents, {size / 1e6:.1f} MB of text\n\n| work | MB/s |\n|---|---|")
@@ -108,22 +110,10 @@ def write(folders: list[Path], most: int) -> None:
         column = schema.get_field_index("text")
         text = sum(file.metadata.row_group(g).column(column).total_compressed_size for g in range(file.num_row_groups))
         whole = Path(folder, "a.parquet").stat().st_size
-        print(f"\n| size | bytes | of zstd -3 |\n|---|---|---|\n| zstd -3 of the text | {compressed:,} | 1 |\n| the column `text` | {text:,} | {text / compressed:.3f} |")
+        print(
+            f"\n| size | bytes | of zstd -3 |\n|---|---|---|\n| zstd -3 of the text | {compressed:,} | 1 |\n| the column `text` | {text:,} | {text / compressed:.3f} |"
+        )
         print(f"| the whole file, {len(schema)} columns, index and bloom filter | {whole:,} | {whole / compressed:.3f} |\n\n{file.num_row_groups} row groups")
-
-
-class _Timed(Progress):
-    """Seconds of each step."""
-
-    def __init__(self) -> None:
-        self.started: dict[str, float] = {}
-        self.took: dict[str, float] = {}
-
-    def begin(self, step: str, total: int) -> None:
-        self.started[step] = time.perf_counter()
-
-    def end(self, step: str) -> None:
-        self.took[step] = time.perf_counter() - self.started[step]
 
 
 def _pss() -> Iterator[tuple[str, int]]:
@@ -141,7 +131,10 @@ def _pss() -> Iterator[tuple[str, int]]:
 
 def mix(documents: int, folder: Path, cpus: int) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    words = {"en": "the river runs under an old bridge where people meet after work and talk about the weather".split(), "zh": list("河水从老桥下流过人们下班后在那里见面谈论天气和收成今年的雨来得很早")}
+    words = {
+        "en": ["the", "river", "runs", "under", "an", "old", "bridge", "where", "people", "meet", "after", "work", "and", "talk", "about", "the", "weather"],
+        "zh": list("河水从老桥下流过人们下班后在那里见面谈论天气和收成今年的雨来得很早"),
+    }
     rng = np.random.default_rng(1)
     for u in range(20):
         file = folder / f"part-{u:02d}.jsonl"
@@ -154,7 +147,7 @@ def mix(documents: int, folder: Path, cpus: int) -> None:
             file.write_text("\n".join(lines), encoding="utf-8")
     recipe = folder / "recipe.yaml"
     recipe.write_text(
-        "name: bench\nversion: \"1\"\nsources:\n  posts: {reader: jsonl, files: \"" + str(folder) + "/part-*.jsonl\", columns: {text: text, domain: domain}}\n"
+        'name: bench\nversion: "1"\nsources:\n  posts: {reader: jsonl, files: "' + str(folder) + '/part-*.jsonl", columns: {text: text, domain: domain}}\n'
         "stages:\n  - deduplicate: {by: id}\nmix:\n  shares: {en: 0.6, zh: 0.4}\n  max_epochs: {en: 1, zh: 4}\nrelease: {signatures: false, removed: 0}\n",
         encoding="utf-8",
     )
@@ -167,15 +160,15 @@ def mix(documents: int, folder: Path, cpus: int) -> None:
             peak[1] = max(peak[1], max((kb for _, kb in found), default=0))
             time.sleep(0.5)
 
-    timed = _Timed()
     threading.Thread(target=watch, daemon=True).start()
-    release = pipeline.run(pipeline.Recipe.load(recipe), folder / "work", cpus=cpus, progress=timed)
+    release = pipeline.run(pipeline.Recipe.load(recipe), folder / "work", cpus=cpus)
     running[0] = False
+    took = {name: found["wall_seconds"] for name, found in timings(pipeline.plan(pipeline.Recipe.load(recipe), folder / "work")).items()}
     rows = sum(r["documents"] for r in release.stats["released"])
     print(f"{documents:,} documents in, {rows:,} released\n\n| step | seconds |\n|---|---|")
-    for name, seconds in timed.took.items():
+    for name, seconds in took.items():
         print(f"| {name} | {seconds:.1f} |")
-    print(f"| **mix and release** | **{timed.took['mix'] + timed.took['release']:.1f}** |")
+    print(f"| **mix and release** | **{took['mix'] + took['release']:.1f}** |")
     print(f"\nlargest sum of all processes {peak[0] / 1e6:.2f} GB, largest process {peak[1] / 1e6:.2f} GB (whole run)")
 
 

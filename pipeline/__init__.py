@@ -12,6 +12,7 @@ __version__ = "0.1.0"
 _NAMES = {
     "Recipe": "pipeline.recipe",
     "Release": "pipeline.shards",
+    "card": "pipeline.publish.card",
     "classify": "pipeline.library",
     "detect_language": "pipeline.library",
     "diff": "pipeline.inspect.diff",
@@ -26,6 +27,8 @@ _NAMES = {
     "probe": "pipeline.inspect.probe",
     "run": "pipeline.runner",
     "signatures": "pipeline.library",
+    "takedown": "pipeline.publish.takedown",
+    "verify": "pipeline.publish.verify",
 }
 
 __all__ = list(_NAMES)  # one list of names, not two

@@ -1,5 +1,6 @@
 """The command line: `python -m pipeline run recipes/skypile.yaml`. What changes bytes is in the recipe; here is only how."""
 
+import json
 import os
 import sys
 from pathlib import Path
@@ -19,6 +20,7 @@ app = typer.Typer(
 )
 
 RecipeArgument = Annotated[str, typer.Argument(help="A YAML file, or the bare name of a recipe that ships, such as `skypile`.", show_default=False)]
+ReleaseArgument = Annotated[str, typer.Argument(metavar="RELEASE", help="A release's folder, such as work/releases/skypile@0.1.", show_default=False)]
 Work = Annotated[str, typer.Option(help="The work folder: a place that all nodes reach. Artefacts and releases are kept there.")]
 Inputs = Annotated[
     list[str] | None,
@@ -60,6 +62,7 @@ def run(
         release = pipeline.run(loaded, work, cpus=cpus, address=address, here=here, dashboard=dashboard, progress=shown)
     console.print(summary(release))
     console.print(f"Release: {escape(release.path)}", soft_wrap=True, highlight=False)
+    console.print("Next: `python -m pipeline report` to review it; `card`, `verify` and `publish` with that path.", soft_wrap=True, highlight=False)
 
 
 @app.command()
@@ -100,6 +103,114 @@ def explain(
 
     loaded = pipeline.Recipe.load(recipe, _inputs(inputs))
     Console().print(run_explain(pipeline.plan(loaded, work), document))
+
+
+@app.command()
+def takedown(
+    requests: Annotated[
+        list[str], typer.Argument(metavar="ID|URL|HOST|text:PATH|FILE…", help="What is to go; a FILE holds one request a line.", show_default=False)
+    ],
+    work: Work = "work",
+    release: Annotated[list[str] | None, typer.Option("--release", help="A release to search (repeatable); all of the work folder's by default.")] = None,
+    out: Annotated[str, typer.Option(help="The tombstone file. Lines are added to it.")] = "tombstones.txt",
+    threshold: Annotated[float, typer.Option(help="How alike texts are that go with what is asked for.")] = 0.8,
+    date: Annotated[str | None, typer.Option(metavar="YYYY-MM-DD", help="Remarked above the new lines.")] = None,
+) -> None:
+    """Find what is asked for and its near-duplicates in every release; write tombstones that keep it out of later ones."""
+    from pipeline.publish.takedown import releases_in
+    from pipeline.publish.takedown import takedown as run_takedown
+
+    Console().print(run_takedown(requests, release or releases_in(work), out, threshold=threshold, date=date))
+
+
+@app.command()
+def publish(
+    release: ReleaseArgument,
+    to: Annotated[str, typer.Option(metavar="ORG/NAME", help="The data set on the Hub; made where there is none.", show_default=False)],
+    private: Annotated[bool, typer.Option("--private", help="Make it private; refused where it exists and is public.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything, list what would be sent, and send nothing.")] = False,
+) -> None:
+    """Publish a release on the Hub: verified before, compared after, tagged with its version last. Run it again to go on."""
+    from pipeline.publish.hub import publish as run_publish
+
+    console = Console()
+    done = run_publish(release, to, private=private, dry_run=dry_run, say=lambda step: console.print(step, highlight=False, markup=False))
+    console.print(str(done), highlight=False, markup=False, soft_wrap=True)
+
+
+@app.command()
+def card(
+    release: ReleaseArgument,
+    lang: Annotated[list[str] | None, typer.Option("--lang", help="en or zh (repeatable); both by default.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Write FILE.md, FILE.zh-CN.md and FILE-figures/ here instead of beside the release.")] = None,
+    repo: Annotated[str | None, typer.Option(metavar="ORG/NAME", help="The repository on the Hub that will hold it, for links.")] = None,
+    creator: Annotated[str | None, typer.Option(help="Who made the corpus, for the citation.")] = None,
+    published: Annotated[str | None, typer.Option(metavar="YYYY-MM-DD", help="The day of publication; the newest document's date by default.")] = None,
+) -> None:
+    """Write a release's data card: README.md in both languages, figures, Croissant metadata."""
+    from pipeline.publish.card import card as write_card
+
+    for path in write_card(release, languages=lang or ("en", "zh"), out=out, repo=repo, creator=creator, published=published):
+        Console().print(f"Wrote {escape(path)}", highlight=False, soft_wrap=True)
+
+
+@app.command()
+def verify(
+    release: ReleaseArgument,
+    cpus: Annotated[int, typer.Option(min=1, help="Processes.")] = 1,
+    tokens: Annotated[bool, typer.Option("--tokens/--no-tokens", help="Recount tokens: most of the time.")] = True,
+) -> None:
+    """Recount a release from its files alone: hashes, rows, tokens, shares, ids, ledger. Exit status 1 where something is wrong."""
+    from rich.table import Table
+
+    from pipeline.publish.verify import verify as run_verify
+
+    found, console = run_verify(release, cpus=cpus, tokens=tokens), Console()
+    table = Table("checked", "", title=f"Verified {escape(release)}", title_justify="left")
+    for name, n in found.checked.items():
+        table.add_row(name, f"{n:,}")
+    console.print(table)
+    said = [f"Note: {note}" for note in found.notes] + [f"Problem: {problem}" for problem in found.problems]
+    for line in [*said, "No problem was found." if found.ok else f"{len(found.problems)} problems."]:
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+    raise typer.Exit(0 if found.ok else 1)
+
+
+@app.command()
+def diff(
+    a: Annotated[str, typer.Argument(metavar="A", help="A release: the folder that holds its manifest.json.", show_default=False)],
+    b: Annotated[str, typer.Argument(metavar="B", help="The release that it is compared with.", show_default=False)],
+    text: Annotated[bool, typer.Option("--text", help="Read and compare all texts; otherwise their sizes tell.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="The same for machines.")] = False,
+    documents: Annotated[int, typer.Option(min=0, help="Show so many documents of every change, with ids and URLs.")] = 0,
+) -> None:
+    """Compare two releases: documents and tokens whose verdict changed, and by which bound."""
+    from pipeline.inspect.diff import diff as run_diff
+
+    found = run_diff(a, b, text=text, documents=documents)
+    if as_json:
+        print(json.dumps(found.to_dict(), indent=1, ensure_ascii=False))
+    else:
+        Console().print(found)
+
+
+@app.command()
+def report(
+    recipe: RecipeArgument,
+    work: Work = "work",
+    inputs: Inputs = None,
+    out: Annotated[Path, typer.Option(help="The HTML file to write.")] = Path("report.html"),
+    lang: Annotated[str, typer.Option(help="The language that the page opens in, en or zh; a button on it changes over.")] = "en",
+    price: Annotated[float | None, typer.Option(min=0, help="Of a core-hour, in any currency: the cost of each step.")] = None,
+    examples: Annotated[int, typer.Option(min=1, help="At most so many documents of each reason.")] = 12,
+) -> None:
+    """Write the review page of a run: one HTML file that loads nothing, with funnel, bounds to move, examples, duplicates, shares, time and cost."""
+    import pipeline
+    from pipeline.inspect.report import report as write_report
+
+    loaded = pipeline.Recipe.load(recipe, _inputs(inputs))
+    path = write_report(pipeline.plan(loaded, work), out, language=lang, price=price, examples=examples)
+    Console().print(f"Report: {escape(str(path))}", soft_wrap=True, highlight=False)
 
 
 @app.command()

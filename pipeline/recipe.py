@@ -403,7 +403,9 @@ def _parsed(name: str, text: str, depth: int = 0) -> tuple[dict[str, Any], _Posi
     if base is None:
         return raw, where
     if not isinstance(base, str) or depth >= _EXTENDED:
-        raise RecipeError(f"{where.line(('extends',))}: extends: {'name one recipe' if not isinstance(base, str) else 'recipes extend one another in a circle'}")
+        raise RecipeError(
+            f"{where.line(('extends',))}: extends: {'name one recipe' if not isinstance(base, str) else 'recipes extend one another in a circle'}"
+        )
     beside = Path(name).parent / base
     inherited, there = _parsed(*_find(beside if beside.suffix and beside.is_file() else base), depth + 1)
     for path, line in there.items():

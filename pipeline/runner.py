@@ -22,9 +22,10 @@ from pipeline.dedup.minhash import minhash_round
 from pipeline.downsample import downsample_round
 from pipeline.engine import Engine, Link, map_tasks, open_engine
 from pipeline.errors import ReleaseExists, SourceError, TaskFailed
+from pipeline.kernels import fold, shingles
 from pipeline.ledger import funnel, ledger_rows, unreadable_rows
 from pipeline.mix import mix_round, schedule, selections, shortages, slice_names, slice_of
-from pipeline.planning import Artefacts, Plan, Step, plan, quarantine_key, read_quarantine, release_fingerprint, tokenizers_of
+from pipeline.planning import FORMAT, Artefacts, Plan, Step, plan, quarantine_key, read_quarantine, release_fingerprint, tokenizers_of
 from pipeline.quarantine import find_crashing
 from pipeline.recipe import Recipe
 from pipeline.rounds import Context, Round, chance, partition_of, partitions_for
@@ -32,19 +33,10 @@ from pipeline.schema import LEDGER, check_conservation
 from pipeline.shards import Release, Slice, open_release
 from pipeline.stages import Deduplicate, Score, Stage, label
 from pipeline.store import Store, fingerprint
+from pipeline.timings import Progress, Timed
 
 _UNEXPLAINED = 3
 _REMOVED_SALT = 0x4E3D0DED  # the sample of what was dropped is independent of every other draw
-
-
-@dataclass
-class Progress:
-    """What the command line shows: told of every finished task. This one is silent."""
-
-    def begin(self, step: str, total: int) -> None: ...
-    def advance(self, step: str, counts: dict[str, Any]) -> None: ...
-    def end(self, step: str) -> None: ...
-    def say(self, text: str) -> None: ...
 
 
 def run(
@@ -77,7 +69,7 @@ def run(
                     store.remove(_building(todo))  # where a kill came right after the release was done
                     return open_release(store.at(f"releases/{todo.release_name}"))
                 engine = engine or open_engine(here=here, cpus=cpus, address=address, dashboard=dashboard)
-                run_ = _Run(todo, engine, progress, unexplained=unexplained)
+                run_ = _Run(todo, engine, Timed(progress, todo, engine), unexplained=unexplained)
                 if run_.all():
                     return open_release(store.at(f"releases/{todo.release_name}"))
                 # Records were quarantined, which changes what their units are made of: plan again, and do what that touches.
@@ -372,8 +364,10 @@ class _Run:
         if code["languages"]:
             about["code.json"] = {**code, "asked": _asked(rounds)}
             store.write_bytes(f"{out}/ATTRIBUTION.md", attribution.encode())
+        if plan_.recipe.release.signatures:
+            engines["signatures"] = {"shingles": str(shingles.VERSION), "fold": str(fold.VERSION)}
         for file, value in about.items():
-            store.write_json(f"{out}/{file}", value)
+            store.write_json(f"{out}/{file}", value, sort_keys=file != "recipe.json")  # of whose bounds the order says which is the reason
         extra = [*about, *(["ATTRIBUTION.md"] if code["languages"] else [])]
         counted = {file: {k: v for k, v in r.items() if k not in _TALLIES} for file, r in written.items()}
         files = {**counted, **{file: {"sha256": tasks.digest_of(store, f"{out}/{file}")} for file in extra}}
@@ -382,6 +376,7 @@ class _Run:
             {
                 "name": plan_.recipe.name,
                 "version": plan_.recipe.version,
+                "format": FORMAT,
                 "fingerprint": plan_.release_print,
                 "engines": engines,
                 "pyarrow": pa.__version__,
@@ -556,7 +551,9 @@ def scatter_unit(
     rows = documents.write(store, task, shards.scattered(schema), placed, lambda table: shards.bucket_of(table, writing.slices))
     who = view.columns(["id", "url", "source", "domain", "file", "offset"])
     gone = [ledger_rows(who, store.read_table(name)) for name in artefacts.drops]
-    gone.append(unreadable_rows(store.read_table(artefacts.text.removesuffix(".arrow") + ".unreadable.arrow"), source))
+    taken_down: Any = dict(writing.stages).get("takedown")
+    unreadable = store.read_table(artefacts.text.removesuffix(".arrow") + ".unreadable.arrow")
+    gone.append(unreadable_rows(unreadable, source, taken_down.said().naming if taken_down else None))
 
     def part_of(out: pa.Table, parts: int) -> np.ndarray:
         keys = (
@@ -597,7 +594,7 @@ def removed_rows(view: tasks.View, writing: _Writing) -> Iterator[pa.Table]:
         a, b = np.searchsorted(rows, [start, start + batch.num_rows])
         if a < b:
             texts = batch.column("text").take(pa.array(rows[a:b] - start))
-            yield table.slice(a, b - a).append_column("text", pc.if_else(pa.array(shown[a:b]), texts, None).cast(pa.string())).cast(shards.REMOVED)
+            yield table.slice(a, b - a).append_column("text", shards.shown(pc.if_else(pa.array(shown[a:b]), texts, None))).cast(shards.REMOVED)
         start += batch.num_rows
 
 

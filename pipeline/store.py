@@ -187,8 +187,8 @@ class Store:
         with self.open(name) as handle:
             return handle.read()
 
-    def write_json(self, name: str, value: Any) -> None:
-        self.write_bytes(name, (json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode())
+    def write_json(self, name: str, value: Any, *, sort_keys: bool = True) -> None:
+        self.write_bytes(name, (json.dumps(value, indent=1, sort_keys=sort_keys, ensure_ascii=False) + "\n").encode())
 
     def read_json(self, name: str) -> Any:
         try:

@@ -76,7 +76,11 @@ def digests(release: str | Path) -> dict[str, str]:
 
 def artefacts(work: Path) -> dict[str, int]:
     """Modification time of every file that a run keeps, by its path; without the lock and the copy of the sample."""
-    return {str(p.relative_to(work)): p.stat().st_mtime_ns for p in work.rglob("*") if p.is_file() and p.name not in ("lock", "timings.json") and "inputs" not in p.parts}
+    return {
+        str(p.relative_to(work)): p.stat().st_mtime_ns
+        for p in work.rglob("*")
+        if p.is_file() and p.name not in ("lock", "timings.json") and "inputs" not in p.parts
+    }
 
 
 def cli(*arguments: str | Path, timeout: float = 300, **environment: str) -> subprocess.CompletedProcess[str]:

@@ -19,7 +19,7 @@ LAYERS = {
     "recipe": 60,
     "planning": 70,
     "tasks": 75,
-    "engine": 78, "quarantine": 78,
+    "engine": 78, "quarantine": 78, "timings": 79,
     "runner": 80,
     "library": 85,
     "inspect": 90, "publish": 90, "train": 90,

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.errors import PlanError
 from pipeline.downsample import budgets_of, caps_to_budgets, downsample_round, limits_of, shares_of, shares_to_budgets
+from pipeline.errors import PlanError
 from pipeline.mix import mix_round, mix_targets, schedule, selections, share_at, shortages, slice_names
 from pipeline.recipe import Mix
 from pipeline.rounds import Context, Round, chance

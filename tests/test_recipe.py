@@ -332,7 +332,7 @@ def test_a_recipe_may_extend_another_and_faults_say_which_file(tmp_path: Path) -
     with pytest.raises(RecipeError, match="circle"):
         Recipe.load(tmp_path / "mine.yaml")
     (tmp_path / "mine.yaml").write_text("extends: nothing.yaml\n", encoding="utf-8")
-    with pytest.raises(RecipeError, match="nothing.yaml does not exist"):
+    with pytest.raises(RecipeError, match=r"nothing\.yaml does not exist"):
         Recipe.load(tmp_path / "mine.yaml")
 
 

@@ -69,7 +69,14 @@ class Probe:
         total = sum(targets.values())
         for name, target in targets.items():
             there = self.slices.get(name, 0)
-            row = (f"{there:,}", f"{asked[name]:.2%}", f"{target / total:.2%}", f"{target:,.0f}", f"{target / there:.2f}" if there else "", f"{self.mix.epochs_of(name):g}")
+            row = (
+                f"{there:,}",
+                f"{asked[name]:.2%}",
+                f"{target / total:.2%}",
+                f"{target:,.0f}",
+                f"{target / there:.2f}" if there else "",
+                f"{self.mix.epochs_of(name):g}",
+            )
             table.add_row(name, *row)
         table.caption, table.caption_justify = "\n".join(shortages(self.mix, targets, self.slices)), "left"
         return table

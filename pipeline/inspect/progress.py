@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
 
-from pipeline.runner import Progress
+from pipeline.timings import Progress
 
 _EVERY_SECONDS = 30.0
 
