@@ -420,7 +420,7 @@ def _load(name: str, text: str, inputs: dict[str, str]) -> Recipe:
     def fault(path: tuple[Any, ...], reason: str) -> RecipeError:
         return RecipeError(f"{where.line(path)}: {_dotted(path)}: {reason}")
 
-    declared = raw.get("sources")
+    declared: Any = raw.get("sources")
     for source, files in inputs.items() if isinstance(declared, dict) else ():  # else the check below says what is wrong with them
         if source not in declared:
             raise RecipeError(

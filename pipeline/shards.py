@@ -185,7 +185,7 @@ class Content:
         text = rows.column("text")
         for chunk in text.chunks if isinstance(text, pa.ChunkedArray) else [text]:
             data, offsets = Texts(chunk).data, Texts(chunk).offsets
-            self._texts.update(memoryview(data[int(offsets[0]) : int(offsets[-1])]))
+            self._texts.update(data[int(offsets[0]) : int(offsets[-1])].data)
 
     def hexdigest(self) -> str:
         return hashlib.sha256(self._ids.digest() + self._texts.digest()).hexdigest()

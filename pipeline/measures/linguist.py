@@ -396,7 +396,7 @@ def is_minified(path: str, text: Text) -> bool:
         return False
     if ".min." in name.rpartition("/")[2]:
         return True
-    lines = text.count("\n" if isinstance(text, str) else b"\n") + 1
+    lines = (text.count("\n") if isinstance(text, str) else text.count(b"\n")) + 1
     return len(text) > 110 * lines and len(_str(text)) > 110 * lines  # characters: Chinese has three bytes each
 
 
