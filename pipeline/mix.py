@@ -232,7 +232,8 @@ def _cluster_hash(documents: pa.Table, seed: int) -> np.ndarray:
 
 
 def _bottom(documents: pa.Table, context: Context) -> pa.Table:
-    """The smallest cluster hashes of each domain, as many as could be needed, and how many documents the domain has here."""
+    """The smallest cluster hashes of each domain, as many as could be needed, and how many documents the domain has here. Of documents with a slice."""
+    documents = documents.filter(pc.is_valid(slices_of(documents, context.settings.mix)))
     table = pa.table({"slice": documents.column("domain"), "hash": pa.array(_cluster_hash(documents, context.seed))})
     grouped = table.group_by(["slice", "hash"]).aggregate([([], "count_all")]).sort_by([("slice", "ascending"), ("hash", "ascending")])
     parts = []
@@ -263,17 +264,19 @@ def _held(rows: pa.Table, context: Context) -> pa.Table:
     return pa.Table.from_pylist(out, schema=_HELD)
 
 
-def _is_held(documents: pa.Table, held: pa.Table, seed: int) -> np.ndarray:
+def _is_held(documents: pa.Table, context: Context) -> np.ndarray:
+    held = context.decisions["held"]
     thresholds = held.column("below").to_numpy()
     place = pc.fill_null(pc.index_in(documents.column("domain"), held.column("slice").combine_chunks()), -1).to_numpy()
     below = np.append(thresholds, np.uint64(0))[place]
     # A cluster may hold documents of several domains; where one is held out, all are.
     below[pc.is_valid(documents.column("cluster")).to_numpy(zero_copy_only=False) & (place >= 0)] = thresholds.max(initial=0)
-    return _cluster_hash(documents, seed) < below
+    sliced = pc.is_valid(slices_of(documents, context.settings.mix)).to_numpy(zero_copy_only=False)
+    return sliced & (_cluster_hash(documents, context.seed) < below)
 
 
 def _train(documents: pa.Table, context: Context) -> pa.Table:
-    return documents.filter(pa.array(~_is_held(documents, context.decisions["held"], context.seed)))
+    return documents.filter(pa.array(~_is_held(documents, context)))
 
 
 def _asked(train: pa.Table, context: Context) -> tuple[pa.ChunkedArray, np.ndarray, np.ndarray, np.ndarray]:
@@ -311,7 +314,7 @@ def _mix_verdicts(documents: pa.Table, context: Context) -> pa.Table:
     found = context.decisions["cuts"]
     slices, hashes, _, weights = _asked(documents, context)
     repeats = passes(slices, hashes, found, weights)
-    held = _is_held(documents, context.decisions["held"], context.seed)
+    held = _is_held(documents, context)
     repeats[held] = 0
     out = (repeats == 0) & ~held
     reasons, drawn = beyond(hashes, slices, found)

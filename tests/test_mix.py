@@ -189,6 +189,7 @@ def test_a_language_of_code_may_be_a_part() -> None:
 
 def test_documents_of_a_part_without_a_share_leave() -> None:
     rows = many(en_web=10, en_blogs=10)
+    assert "validation" not in mixed([documents(rows)], Context(recipe({"en": {"web": 1.0}}, {}, validation=0.9), 5))[0].column("split").to_pylist()[10:]
     verdicts = mixed([documents(rows)], Context(recipe({"en": {"web": 1.0}}, {}), 5))[0]
     assert verdicts.column("repeats").to_pylist() == [1] * 10 + [0] * 10 and set(verdicts.column("reason").to_pylist()[10:]) == {"mix_share > 0"}
 
