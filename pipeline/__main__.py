@@ -129,12 +129,13 @@ def publish(
     to: Annotated[str, typer.Option(metavar="ORG/NAME", help="The data set on the Hub; made where there is none.", show_default=False)],
     private: Annotated[bool, typer.Option("--private", help="Make it private; refused where it exists and is public.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything, list what would be sent, and send nothing.")] = False,
+    cpus: Annotated[int, typer.Option(min=1, help="Processes that verify.")] = 1,
 ) -> None:
     """Publish a release on the Hub: verified before, compared after, tagged with its version last. Run it again to go on."""
     from pipeline.publish.hub import publish as run_publish
 
     console = Console()
-    done = run_publish(release, to, private=private, dry_run=dry_run, say=lambda step: console.print(step, highlight=False, markup=False))
+    done = run_publish(release, to, private=private, dry_run=dry_run, cpus=cpus, say=lambda step: console.print(step, highlight=False, markup=False))
     console.print(str(done), highlight=False, markup=False, soft_wrap=True)
 
 

@@ -9,6 +9,7 @@ k hashes is distributed as a draw of weight k, so this is sampling by weight wit
 """
 
 import math
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -141,22 +142,25 @@ def _within(mix: Any, domain: str, target: float, most: Mapping[str, float]) -> 
         short |= lacking
 
 
-def shortages(mix: Any, targets: Mapping[str, float], there: Mapping[str, int]) -> list[str]:
-    """What did not come out as the recipe asked, a sentence each."""
+def shortages(mix: Any, targets: Mapping[str, float], there: Mapping[str, int], got: Mapping[str, int] | None = None) -> list[str]:
+    """What did not come out as the recipe asked, a sentence each. `got`: what each slice has in the end."""
     total = math.fsum(targets.values())
     asked = slice_names(mix)
     out = []
     for name, share in asked.items():
         domain, _, part = name.partition("/")
-        got = targets[name] / total if total else 0.0
-        if part and got < share * (1 - 1e-6):
+        share_got = targets[name] / total if total else 0.0
+        if part and share_got < share * (1 - 1e-6):
             took = [other for other in targets if other.startswith(f"{domain}/") and targets[other] > asked[other] * total * (1 + 1e-6)]
-            had = f"had {got:.2%} at {mix.epochs_of(name):g} epochs" if there.get(name) else "had nothing"
+            had = f"had {share_got:.2%} at {mix.epochs_of(name):g} epochs" if there.get(name) else "had nothing"
             out.append(f"{name}: wanted {share:.2%}, {had}; the rest went to {', '.join(took)}")
     if mix.total != "max" and total < 0.999 * mix.total:
         largest = {d: _largest(mix, d, {n: there.get(n, 0) * mix.epochs_of(n) for n in asked}) / s for d, s in mix.domains().items()}
         fewest = min(largest, key=lambda d: largest[d])
-        out.append(f"wanted {mix.total:,} {mix.unit}, had {total:,.0f} at these shares: {fewest} has no more at max_epochs")
+        out.append(f"wanted {mix.total:,} {mix.unit_name}, had {total:,.0f} at these shares: {fewest} has no more at max_epochs")
+    for name, size in (got or {}).items():
+        if size < 0.99 * targets[name]:
+            out.append(f"{name}: was to have {targets[name]:,.0f} {mix.unit_name}, has {size:,}: its next document is larger than what was left")
     return out
 
 
@@ -181,30 +185,26 @@ def schedule(mix: Any, total: int, there: Mapping[str, int]) -> dict[str, Any]:
     What no slice selects is `rest`, which takes what the others leave.
     """
     phases: list[dict[str, Any]] = []
+    asked: Counter[str] = Counter()
     for phase in mix.schedule:
         tokens = round(phase.tokens * total) if phase.tokens <= 1 else round(phase.tokens)
         slices = []
         for name, some in phase.slices.items():
             mean = some.share.mean()
-            slices.append(
-                {
-                    "name": name,
-                    "select": some.selection(),
-                    "share": some.share.plain(),
-                    "mean": round(mean, 9),
-                    "tokens": round(mean * tokens),
-                    "tokens_available": there[name],
-                }
-            )
+            asked[name] += round(mean * tokens)
+            slices.append({"name": name, "select": some.selection(), "share": some.share.plain(), "mean": round(mean, 9), "tokens": round(mean * tokens)})
         rest = 1 - math.fsum(s["mean"] for s in slices)
         phases.append({"name": phase.name, "tokens": tokens, "slices": slices, "rest": {"mean": round(rest, 9), "tokens": round(rest * tokens)}})
+    whole = sum(phase["tokens"] for phase in phases)
     short = [
-        f"{phase['name']}: {s['name']} is to give {s['tokens']:,} tokens and has {s['tokens_available']:,}; it will be repeated"
-        for phase in phases
-        for s in phase["slices"]
-        if s["tokens"] > s["tokens_available"]
+        f"{name} is to give {size:,} tokens in all phases and has {f'{there[name]:,}' if there[name] else 'none'}"
+        + (f": {size / there[name]:.2f} times over" if there[name] else "")
+        for name, size in asked.items()
+        if size > there[name]
     ]
-    return {"unit": "tokens", "total": sum(p["tokens"] for p in phases), "phases": phases, "shortage": short}
+    if whole > total:
+        short.append(f"the phases are to have {whole:,} tokens and the release has {total:,}: {whole / max(1, total):.2f} times over")
+    return {"unit": "tokens", "total": whole, "available": {"all": total, **there}, "phases": phases, "shortage": short}
 
 
 def selections(mix: Any) -> dict[str, Any]:
@@ -231,10 +231,16 @@ def _cluster_hash(documents: pa.Table, seed: int) -> np.ndarray:
     return chance(seed ^ 0x5DEECE66D, pc.coalesce(documents.column("cluster"), documents.column("id")))
 
 
+_CLUSTERED = "/clustered"  # behind a domain's name: those of its documents that stand in a cluster
+
+
 def _bottom(documents: pa.Table, context: Context) -> pa.Table:
-    """The smallest cluster hashes of each domain, as many as could be needed, and how many documents the domain has here. Of documents with a slice."""
+    """The smallest cluster hashes of each domain, as many as could be needed, and how many documents it has here; of documents with a slice, those
+    in a cluster apart."""
     documents = documents.filter(pc.is_valid(slices_of(documents, context.settings.mix)))
-    table = pa.table({"slice": documents.column("domain"), "hash": pa.array(_cluster_hash(documents, context.seed))})
+    apart = pc.if_else(pc.is_valid(documents.column("cluster")), _CLUSTERED, "")
+    names = pc.binary_join_element_wise(documents.column("domain"), apart, "")
+    table = pa.table({"slice": names, "hash": pa.array(_cluster_hash(documents, context.seed))})
     grouped = table.group_by(["slice", "hash"]).aggregate([([], "count_all")]).sort_by([("slice", "ascending"), ("hash", "ascending")])
     parts = []
     for name in pc.unique(grouped.column("slice")).to_pylist():
@@ -248,29 +254,35 @@ def _bottom(documents: pa.Table, context: Context) -> pa.Table:
 
 
 def _held(rows: pa.Table, context: Context) -> pa.Table:
-    """Which hashes are held out: the share asked for, or as many clusters as make the smallest number of documents, at most a tenth."""
+    """Which hashes are held out: the share asked for, or as many clusters as make the smallest number of documents, at most a tenth.
+
+    A cluster may hold documents of several domains; where one is held out, all are. So clusters have one bound for all domains: the plain share, unless
+    a domain has too few documents outside of clusters.
+    """
     settings = context.settings.release
-    out = []
+    plain = int(settings.validation * 2**64)
+    found, common = [], plain
     for name in sorted(context.settings.mix.domains()):
-        mine = rows.filter(pc.equal(rows.column("slice"), name)).sort_by("hash")
-        total = int(mine.column("total").to_numpy().sum())
-        wanted = min(settings.validation_documents, total // 10) if settings.validation else 0
-        below = int(settings.validation * 2**64)
+        alone = rows.filter(pc.equal(rows.column("slice"), name)).sort_by("hash")
+        both = rows.filter(pc.is_in(rows.column("slice"), value_set=pa.array([name, name + _CLUSTERED]))).sort_by("hash")
+        wanted = min(settings.validation_documents, int(both.column("total").to_numpy().sum()) // 10) if settings.validation else 0
+        below = plain
         if wanted:
+            enough = int(alone.column("total").to_numpy().sum()) >= wanted
+            mine = alone if enough else both
             hashes = mine.column("hash").to_numpy()
             n = int(np.searchsorted(np.cumsum(mine.column("documents").to_numpy()), wanted))
             below = max(below, int(hashes[min(n, len(hashes) - 1)]) + 1)
-        out.append({"slice": name, "below": below})
-    return pa.Table.from_pylist(out, schema=_HELD)
+            common = common if enough else max(common, below)
+        found.append({"slice": name, "below": below})
+    return pa.Table.from_pylist([*found, {"slice": _CLUSTERED, "below": common}], schema=_HELD)
 
 
 def _is_held(documents: pa.Table, context: Context) -> np.ndarray:
     held = context.decisions["held"]
-    thresholds = held.column("below").to_numpy()
-    place = pc.fill_null(pc.index_in(documents.column("domain"), held.column("slice").combine_chunks()), -1).to_numpy()
-    below = np.append(thresholds, np.uint64(0))[place]
-    # A cluster may hold documents of several domains; where one is held out, all are.
-    below[pc.is_valid(documents.column("cluster")).to_numpy(zero_copy_only=False) & (place >= 0)] = thresholds.max(initial=0)
+    clustered = pc.is_valid(documents.column("cluster"))
+    place = pc.index_in(pc.if_else(clustered, _CLUSTERED, documents.column("domain")), held.column("slice").combine_chunks())
+    below = np.append(held.column("below").to_numpy(), np.uint64(0))[pc.fill_null(place, -1).to_numpy()]
     sliced = pc.is_valid(slices_of(documents, context.settings.mix)).to_numpy(zero_copy_only=False)
     return sliced & (_cluster_hash(documents, context.seed) < below)
 

@@ -16,8 +16,10 @@ import pyarrow as pa
 
 from pipeline.errors import SourceError
 from pipeline.filter import SIDES, reason
+from pipeline.kernels import fold, shingles
 from pipeline.measures import MEASURES
 from pipeline.recipe import Recipe
+from pipeline.rewrite import secrets
 from pipeline.sources import InputFile, Source, Unit, content_hash, list_units, reader_version
 from pipeline.stages import Deduplicate, Downsample, Filter, For, Language, Pack, Score, Stage, Takedown, label
 from pipeline.store import Store, fingerprint, full_disk_told, open_model
@@ -295,11 +297,19 @@ def _steps(recipe: Recipe, units: list[Unit], sources: Mapping[str, Source], qua
     )
     state = [fingerprint([a, b]) for a, b in zip(state, steps[-1].prints, strict=True)]
     plain = recipe.dump()
-    mix = {"mix": plain["mix"], "seed": recipe.seed, "validation": [recipe.release.validation, recipe.release.validation_documents], "format": FORMAT}
+    bare = {k: v for k, v in plain["mix"].items() if k not in ("tokenizer", "also_count")}  # whose hashes the tokens' step has
+    mix = {"mix": bare, "seed": recipe.seed, "validation": [recipe.release.validation, recipe.release.validation_documents], "format": FORMAT}
     steps.append(_printed(Step("mix", "mix", identity=mix), state))
     release = {
         "recipe": {
-            **{k: plain[k] for k in ("name", "version", "policy", "mix", "seed")},
+            **{k: plain[k] for k in ("name", "version", "policy", "seed")},
+            "mix": {
+                **bare,
+                "tokenizer": published_tokenizer(recipe.mix.tokenizer),
+                "also_count": [published_tokenizer(m) for m in recipe.mix.also_count.values()],
+            },
+            "files": {n: [published_files(pattern) for pattern in s.files] for n, s in recipe.sources.items()},
+            "engines": release_engines(recipe),
             "release": {k: v for k, v in plain["release"].items() if k != "tombstones"},  # of which a step of their own says all
         },
         "stages": [s.identity() for s in recipe.stages],
@@ -309,6 +319,24 @@ def _steps(recipe: Recipe, units: list[Unit], sources: Mapping[str, Source], qua
     }
     steps.append(_printed(Step("release", "release", identity=release), [fingerprint([a, b]) for a, b in zip(state, steps[-1].prints, strict=True)]))
     return steps
+
+
+def published_files(pattern: str) -> str:
+    """A source's pattern as a release shows it: without the folders that its inputs lay in, which are no part of what it is."""
+    parts = pattern.rstrip("/").split("/")
+    first = next((i for i, part in enumerate(parts) if set(part) & set("*?[")), len(parts) - 1)
+    return "/".join(parts[first:])
+
+
+def published_tokenizer(model: str) -> str:
+    """A tokenizer as a release names it: a bundled one by its name, a file by its name and content."""
+    return f"{Path(model).name} sha256:{open_model(model).sha256}" if "/" in model else model
+
+
+def release_engines(recipe: Recipe) -> dict[str, dict[str, str]]:
+    """Versions of what writes a release itself: the replacement of secrets in `removed/`, and signatures."""
+    found = {"removed": {**secrets.ENGINES, "secrets": str(secrets.VERSION)}} if recipe.release.removed else {}
+    return {**found, **({"signatures": {"shingles": str(shingles.VERSION), "fold": str(fold.VERSION)}} if recipe.release.signatures else {})}
 
 
 def tokenizers_of(recipe: Recipe) -> dict[str, str]:

@@ -96,9 +96,15 @@ class Steps(Settings):
     @field_validator("steps", mode="before")
     @classmethod
     def _numbers(cls, steps: Any) -> Any:
-        return (
-            {float(at) if isinstance(at, int | float) and not isinstance(at, bool) else at: n for at, n in steps.items()} if isinstance(steps, dict) else steps
-        )
+        if not isinstance(steps, dict):
+            return steps
+        plain: dict[Any, Any] = {}
+        for at, n in steps.items():
+            plain[at] = n
+            with contextlib.suppress(ValueError, TypeError):  # keys of JSON are words
+                if not isinstance(at, bool):
+                    plain[float(at)] = plain.pop(at)
+        return plain
 
 
 class Ramp(Settings):
@@ -107,6 +113,16 @@ class Ramp(Settings):
     start: Share = Field(alias="from")
     end: Share = Field(alias="to")
     ramp: Literal["constant", "linear", "quadratic"] = "linear"
+
+    @model_validator(mode="after")
+    def _moves(self) -> Self:
+        if self.ramp == "constant" and self.start != self.end:
+            raise ValueError(f"a constant share does not go from {self.start:g} to {self.end:g}; say linear or quadratic, or one number")
+        return self
+
+    def at(self, progress: np.ndarray) -> np.ndarray:
+        """The share at each progress from 0 to 1."""
+        return self.start + (self.end - self.start) * progress ** {"constant": 0, "linear": 1, "quadratic": 2}[self.ramp]
 
     def mean(self) -> float:
         return self.start + (self.end - self.start) * {"constant": 0.0, "linear": 1 / 2, "quadratic": 1 / 3}[self.ramp]
@@ -159,7 +175,8 @@ class SchedulePhase(Settings):
 
     @model_validator(mode="after")
     def _room(self) -> Self:
-        most = sum(max(s.share.start, s.share.end) for s in self.slices.values())
+        progress = np.linspace(0, 1, 101)
+        most = float(np.sum([s.share.at(progress) for s in self.slices.values()], axis=0).max()) if self.slices else 0.0
         if most > 1 + 1e-9:
             raise ValueError(f"its slices take up to {most:.0%} of a batch; leave some of it, at most all")
         return self
@@ -232,6 +249,11 @@ class Mix(Settings):
         if not isinstance(self.max_epochs, dict):
             return self.max_epochs
         return self.max_epochs.get(name, self.max_epochs.get(name.partition("/")[0], 1.0))
+
+    @property
+    def unit_name(self) -> str:
+        """What a release's tables call the unit."""
+        return self.unit if self.unit in ("tokens", "bytes") else f"tokens_{self.unit}"
 
     @property
     def size_column(self) -> str:
@@ -375,10 +397,7 @@ def _meant(word: str, known: Any) -> str:
     return f" (did you mean '{close[0]}'?)" if close else ""
 
 
-_EXTENDED = 8  # recipes behind one another
-
-
-def _parsed(name: str, text: str, depth: int = 0) -> tuple[dict[str, Any], _Positions]:
+def _parsed(name: str, text: str, seen: tuple[str, ...] = ()) -> tuple[dict[str, Any], _Positions]:
     """A recipe's keys as they stand, those of the recipe that it `extends` where it has none of its own, and where they stand."""
     try:
         node = yaml.compose(text, _Loader)
@@ -402,12 +421,12 @@ def _parsed(name: str, text: str, depth: int = 0) -> tuple[dict[str, Any], _Posi
     base = raw.pop("extends", None)
     if base is None:
         return raw, where
-    if not isinstance(base, str) or depth >= _EXTENDED:
-        raise RecipeError(
-            f"{where.line(('extends',))}: extends: {'name one recipe' if not isinstance(base, str) else 'recipes extend one another in a circle'}"
-        )
-    beside = Path(name).parent / base
-    inherited, there = _parsed(*_find(beside if beside.suffix and beside.is_file() else base), depth + 1)
+    if not isinstance(base, str):
+        raise RecipeError(f"{where.line(('extends',))}: extends: name one recipe, by its path or, if it ships, its bare name")
+    found, inside = _find(Path(name).parent / base if Path(base).suffix else base)
+    if found in (*seen, name):
+        raise RecipeError(f"{where.line(('extends',))}: extends: recipes extend one another in a circle: {' -> '.join([*seen, name, found])}")
+    inherited, there = _parsed(found, inside, (*seen, name))
     for path, line in there.items():
         if path and path[0] not in raw:
             where[path] = line
@@ -578,7 +597,7 @@ def _check_whole(recipe: Recipe, fault: Any) -> None:
             )
         if source.domain is None and "domain" not in source.columns and not any(isinstance(s, Language) for s in recipe.stages):
             raise fault(("sources", name), "its domain is not known: declare `domain:`, map a column to it, or add a `language` stage")
-    _check_mix(recipe.mix, set(added), fault)
+    _check_mix(recipe, set(added), fault)
     rounds = [(i, s) for i, s in enumerate(recipe.stages) if s.scope == "round"]
     if not rounds or not (isinstance(rounds[0][1], Deduplicate) and rounds[0][1].by == "id" and rounds[0][1].where is None and rounds[0][1].unless is None):
         where = ("stages", rounds[0][0]) if rounds else ("stages",)
@@ -587,16 +606,23 @@ def _check_whole(recipe: Recipe, fault: Any) -> None:
         )
 
 
-def _check_mix(mix: Mix, added: set[str], fault: Any) -> None:
-    numbers = added | {"cluster_size"}
+def _check_mix(recipe: Recipe, added: set[str], fault: Any) -> None:
+    mix = recipe.mix
+    clustered = any(isinstance(stage, Deduplicate) and stage.by == "minhash" for stage in recipe.stages)
+    numbers = added | ({"cluster_size"} if clustered else set())
     for key, by in (("sample", mix.sample), ("rehydrate", mix.rehydrate)):
         if by is not None and by.by not in numbers:
             raise fault(
                 ("mix", key, "by"), f"'{by.by}' is no number that a stage of this recipe adds{_meant(by.by, numbers)}; there are {', '.join(sorted(numbers))}"
             )
+    if mix.rehydrate is not None and not mix.force and all(mix.epochs_of(name) <= 1 for d in mix.shares for name in (d, *(f"{d}/{p}" for p in mix.parts(d)))):
+        raise fault(("mix", "rehydrate"), "it does nothing where no document may be used twice; raise `max_epochs`, which is the most that any is used")
     columns = added | {field.name for field in RELEASE if pa.types.is_integer(field.type) or pa.types.is_floating(field.type)}
     for i, phase in enumerate(mix.schedule):
         for name, some in phase.slices.items():
+            for domain in some.domain or ():
+                if domain not in mix.shares:
+                    raise fault(("mix", "schedule", i, "slices", name, "domain"), f"'{domain}' has no share in this mix{_meant(domain, mix.shares)}")
             for column in some.bounds:
                 if column not in columns:
                     raise fault(

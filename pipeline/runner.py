@@ -22,16 +22,28 @@ from pipeline.dedup.minhash import minhash_round
 from pipeline.downsample import downsample_round
 from pipeline.engine import Engine, Link, map_tasks, open_engine
 from pipeline.errors import ReleaseExists, SourceError, TaskFailed
-from pipeline.kernels import fold, shingles
 from pipeline.ledger import funnel, ledger_rows, unreadable_rows
-from pipeline.mix import mix_round, schedule, selections, shortages, slice_names, slice_of
-from pipeline.planning import FORMAT, Artefacts, Plan, Step, plan, quarantine_key, read_quarantine, release_fingerprint, tokenizers_of
+from pipeline.mix import mix_round, mix_targets, schedule, selections, shortages, slice_names, slice_of
+from pipeline.planning import (
+    FORMAT,
+    Artefacts,
+    Plan,
+    Step,
+    plan,
+    published_files,
+    published_tokenizer,
+    quarantine_key,
+    read_quarantine,
+    release_engines,
+    release_fingerprint,
+    tokenizers_of,
+)
 from pipeline.quarantine import find_crashing
 from pipeline.recipe import Recipe
 from pipeline.rounds import Context, Round, chance, partition_of, partitions_for
 from pipeline.schema import LEDGER, check_conservation
 from pipeline.shards import Release, Slice, open_release
-from pipeline.stages import Deduplicate, Score, Stage, label
+from pipeline.stages import Deduplicate, Licences, OptOut, Score, Stage, label
 from pipeline.store import Store, fingerprint
 from pipeline.timings import Progress, Timed
 
@@ -364,8 +376,7 @@ class _Run:
         if code["languages"]:
             about["code.json"] = {**code, "asked": _asked(rounds)}
             store.write_bytes(f"{out}/ATTRIBUTION.md", attribution.encode())
-        if plan_.recipe.release.signatures:
-            engines["signatures"] = {"shingles": str(shingles.VERSION), "fold": str(fold.VERSION)}
+        engines |= release_engines(plan_.recipe)
         for file, value in about.items():
             store.write_json(f"{out}/{file}", value, sort_keys=file != "recipe.json")  # of whose bounds the order says which is the reason
         extra = [*about, *(["ATTRIBUTION.md"] if code["languages"] else [])]
@@ -380,7 +391,7 @@ class _Run:
                 "fingerprint": plan_.release_print,
                 "engines": engines,
                 "pyarrow": pa.__version__,
-                "tokenizer": plan_.recipe.mix.tokenizer,
+                "tokenizer": published_tokenizer(plan_.recipe.mix.tokenizer),
                 "files": files,
             },
         )
@@ -397,18 +408,17 @@ def _round_of(step: Step, settings: Any) -> Round:
 def _published(recipe: Recipe) -> dict[str, Any]:
     """The recipe as a release shows it: without the folders that its inputs lay in, which are no part of what it is."""
 
-    def within(pattern: str) -> str:
-        parts = pattern.rstrip("/").split("/")
-        first = next((i for i, part in enumerate(parts) if set(part) & set("*?[")), len(parts) - 1)
-        return "/".join(parts[first:])
-
     plain = recipe.dump()
     for source in plain["sources"].values():
-        source["files"] = [within(pattern) for pattern in source["files"]]
+        source["files"] = [published_files(pattern) for pattern in source["files"]]
     for item, stage in zip(plain["stages"], recipe.stages, strict=True):
         if isinstance(stage, Score):
             hashes = stage.hashes()
             item[stage.stage]["columns"] = {n: m if ":" in m else f"{Path(m).name} sha256:{hashes[n]}" for n, m in stage.columns.items()}
+        if isinstance(stage, OptOut):
+            item[stage.stage]["file"] = [f"sha256:{stage.settings()['file']}"]
+    plain["mix"]["tokenizer"] = published_tokenizer(recipe.mix.tokenizer)
+    plain["mix"]["also_count"] = {name: published_tokenizer(model) for name, model in recipe.mix.also_count.items()}
     return plain
 
 
@@ -437,7 +447,7 @@ def _totals(written: dict[str, Any]) -> list[dict[str, Any]]:
 
 def _mixture(recipe: Recipe, decisions: dict[str, Any], written: Mapping[str, Any]) -> dict[str, Any]:
     """What was wanted, what there was, what came out, and what stood in the way. Shares are of `unit` x repeats; so is what is called by its name."""
-    mix, unit = recipe.mix, recipe.mix.unit if recipe.mix.unit in ("tokens", "bytes") else f"tokens_{recipe.mix.unit}"
+    mix, unit = recipe.mix, recipe.mix.unit_name
     got: dict[str, Counter[str]] = {name: Counter() for name in slice_names(mix)}
     for file, counts in written.items():
         if file.startswith("data/"):
@@ -446,22 +456,24 @@ def _mixture(recipe: Recipe, decisions: dict[str, Any], written: Mapping[str, An
                 assert name is not None, "a document without a slice was released"
                 got[name].update(dict(zip(("documents", "unique_tokens", "tokens", f"unique_{unit}", unit), numbers, strict=True)))
     cuts = {cut["slice"]: cut for cut in decisions["cuts"]}
+    there = {name: cut["available"] for name, cut in cuts.items()}
+    _, binding = mix_targets(there, mix)
     asked, total = slice_names(mix), sum(counts[unit] for counts in got.values())
 
     def about(names: list[str], share: float) -> dict[str, Any]:
         found: Counter[str] = Counter()
         for name in names:
             found.update(got[name])
-        there = sum(cuts[name]["available"] for name in names)
+        most = sum(there[name] for name in names)
         return {
             "share_wanted": share,
             "share": found[unit] / total if total else 0.0,
             **{key: found[key] for key in dict.fromkeys(("tokens", "unique_tokens", unit, f"unique_{unit}", "documents"))},
             f"{unit}_wanted": sum(cuts[name]["budget"] for name in names),
-            f"unique_{unit}_available": there,
-            "epochs": found[unit] / there if there else 0.0,
+            f"unique_{unit}_available": most,
+            "epochs": found[unit] / most if most else 0.0,
             "max_epochs": max(mix.epochs_of(name) for name in names),
-            "binding": any(cuts[name]["binding"] for name in names),
+            "binding": names[0] in binding,
         }
 
     domains = {}
@@ -469,17 +481,16 @@ def _mixture(recipe: Recipe, decisions: dict[str, Any], written: Mapping[str, An
         parts = [f"{domain}/{part}" for part in mix.parts(domain)]
         domains[domain] = about(parts or [domain], share)
         if parts:
-            domains[domain]["binding"] = all(cuts[name]["binding"] for name in parts)
+            domains[domain]["binding"] = domain in binding
             domains[domain]["parts"] = {name.partition("/")[2]: about([name], asked[name]) for name in parts}
-    there = {name: cut["available"] for name, cut in cuts.items()}
     return {
-        "tokenizer": mix.tokenizer,
+        "tokenizer": published_tokenizer(mix.tokenizer),
         "also_counted": sorted(mix.also_count),
         "unit": unit,
         "total": total,
         "total_wanted": mix.total,
         "binding": sorted(d for d, about_ in domains.items() if about_["binding"]),
-        "shortage": shortages(mix, {name: cut["budget"] for name, cut in cuts.items()}, there),
+        "shortage": shortages(mix, {name: cut["budget"] for name, cut in cuts.items()}, there, {name: counts[unit] for name, counts in got.items()}),
         "domains": domains,
     }
 
@@ -501,6 +512,7 @@ class _Writing:
     recipe: Recipe
     removed_below: Mapping[str, int]  # stage -> the hash below which what it dropped is in the sample
     removed_parts: int
+    judging: tuple[str, ...]  # names of scores that may say what is not to be shown
 
 
 def _writing(plan_: Plan, accounts: Sequence[Mapping[str, Any]]) -> _Writing:
@@ -526,6 +538,7 @@ def _writing(plan_: Plan, accounts: Sequence[Mapping[str, Any]]) -> _Writing:
         recipe,
         {stage: min(2**64 - 1, int(share[stage] * 2**64)) for stage in share},
         max(1, -(-round(sum(share[stage] * n for stage, n in dropped.items())) // 100_000)),
+        shards.judging(stage.columns for stage in recipe.stages if isinstance(stage, Score)),
     )
 
 
@@ -574,28 +587,37 @@ def removed_rows(view: tasks.View, writing: _Writing) -> Iterator[pa.Table]:
     drops = pa.concat_tables([store.read_table(name) for name in artefacts.drops]) if artefacts.drops else None
     if drops is None or not drops.num_rows:
         return
-    who = view.columns(["id", "url", "source", "domain", "file", "offset", "repository", "licence"])
+    who = view.columns(list(dict.fromkeys((*LEDGER.names[:6], "repository", "licence", "licence_confidence", "subdomain", "programming_language"))))
     below = np.array([writing.removed_below[stage] for stage in drops.column("stage").to_pylist()], np.uint64)
     ids = who.column("id").take(drops.column("row"))
     drops = drops.filter(pa.array(chance(writing.seed ^ _REMOVED_SALT, ids) < below)).sort_by("row")
     rows, start = drops.column("row").to_numpy(), 0
-    owners = who.take(drops.column("row"))
-    # A source file without a known licence is nobody's to show, whatever stage came first.
-    unlicensed = pc.and_(pc.is_valid(owners.column("repository")), pc.is_null(owners.column("licence"))).to_pylist()
-    shown = np.array(
-        [
-            not (u or shards.is_withheld(s, r))
-            for s, r, u in zip(drops.column("stage").to_pylist(), drops.column("reason").to_pylist(), unlicensed, strict=True)
-        ],
-        bool,
-    )
-    table = ledger_rows(who, drops)
+    table = ledger_rows(who, drops).cast(pa.schema(list(shards.REMOVED)[:-1]))
+    named, quiet = _unshown(who.take(drops.column("row")), drops, writing)
+    for name in ("url", "file", "offset", "value", "other"):
+        column = table.column(name)
+        table = table.set_column(table.column_names.index(name), table.schema.field(name), pc.if_else(pa.array(named), pa.scalar(None, column.type), column))
     for batch in store.read_batches(artefacts.text, ["text"]):
         a, b = np.searchsorted(rows, [start, start + batch.num_rows])
         if a < b:
-            texts = batch.column("text").take(pa.array(rows[a:b] - start))
-            yield table.slice(a, b - a).append_column("text", shards.shown(pc.if_else(pa.array(shown[a:b]), texts, None))).cast(shards.REMOVED)
+            texts = pc.if_else(pa.array(quiet[a:b]), None, batch.column("text").take(pa.array(rows[a:b] - start)))
+            yield table.slice(a, b - a).append_column("text", shards.shown(texts)).cast(shards.REMOVED)
         start += batch.num_rows
+
+
+def _unshown(owners: pa.Table, drops: pa.Table, writing: _Writing) -> tuple[np.ndarray, np.ndarray]:
+    """Of dropped documents those of which only id and reason are shown, and those whose text is not. (drops,) bool each
+
+    Whatever dropped a document first, opt-outs and licences hold for it; and a copy may be one of a text that left for its content.
+    """
+    stages, reasons = drops.column("stage").to_pylist(), drops.column("reason").to_pylist()
+    named = np.array([shards.is_withheld(stage, reason, writing.judging) for stage, reason in zip(stages, reasons, strict=True)], bool)
+    for _, stage in writing.stages:
+        if isinstance(stage, OptOut | Licences):
+            named |= stage.mask(owners) & np.array([said is not None for said in stage.broken(owners)], bool)
+    unlicensed = pc.and_(pc.is_valid(owners.column("repository")), pc.is_null(owners.column("licence"))).to_numpy(zero_copy_only=False)
+    copies = np.array([stage.startswith("deduplicate_") for stage in stages], bool)
+    return named, named | unlicensed | copies
 
 
 def write_shard(store: Store, given: tasks.Exchange, out: str, writing: _Writing, slice_: Slice, shard: int) -> dict[str, Any]:

@@ -66,7 +66,7 @@ RELEASE = pa.schema(
         pa.field("filter_trace", pa.string(), nullable=False),  # twelve digits of the stages' fingerprint, then the stages that the row passed
     ]
 )
-REMOVED = pa.schema([*LEDGER, pa.field("text", pa.string())])
+REMOVED = pa.schema([*(field.with_nullable(field.name not in ("source", "stage", "reason")) for field in LEDGER), pa.field("text", pa.string())])
 SIGNATURES = pa.schema([pa.field("id", pa.string(), nullable=False), pa.field("signature", pa.binary(4 * 112))])  # null: too short to be compared
 _PLACE = (pa.field("hash", pa.uint64(), nullable=False), pa.field("slice", pa.int32(), nullable=False))
 _CUTS = 32  # a row group may end at one row of so many
@@ -94,12 +94,20 @@ def derive(documents: pa.Table, stages: Sequence[Any], fingerprint: str) -> pa.T
 
 
 _WITHHELD_STAGES = ("opt_out", "takedown", "licences")
-_WITHHELD = re.compile(r"(?:^|_)(?:sensitive|adult|gambling|abuse|violence|spam|pii|secrets?)(?:_|\b)")
+_WITHHELD = re.compile(r"(?:^|_)(?:sensitive|adult|gambling|abuse|violence|spam|pii|secrets?|licen[cs]e)(?:_|\b)")
+_HARMLESS = ("bundled:quality", "bundled:topic", "bundled:stem")  # what these models say against a text is nobody's secret
 
 
-def is_withheld(stage: str, reason: str) -> bool:
-    """Whether the text of what was dropped for this may not be shown: opt-out, takedown, licence, personal data, secrets, adult or abusive text."""
-    return stage in _WITHHELD_STAGES or _WITHHELD.search(reason.partition(" ")[0]) is not None
+def judging(scores: Iterable[Mapping[str, str]]) -> tuple[str, ...]:
+    """Of the `columns` of a recipe's score stages, the names under which a model may have found something that is not to be shown."""
+    return tuple(sorted(name for columns in scores for name, model in columns.items() if model.partition(" ")[0] not in _HARMLESS))
+
+
+def is_withheld(stage: str, reason: str, names: Sequence[str] = ()) -> bool:
+    """Whether of what was dropped for this only id and reason may be shown: opt-out, takedown, licence, personal data, secrets, adult or abusive text,
+    and whatever a classifier other than those of quality, topic and STEM has said (`names`, see `judging`)."""
+    column = reason.partition(" ")[0]
+    return stage in _WITHHELD_STAGES or _WITHHELD.search(column) is not None or any(column == name or column.startswith(f"{name}_") for name in names)
 
 
 def scattered(schema: pa.Schema) -> pa.Schema:

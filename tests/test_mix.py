@@ -11,6 +11,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from pipeline.downsample import budgets_of, caps_to_budgets, downsample_round, limits_of, shares_of, shares_to_budgets
 from pipeline.errors import PlanError
@@ -276,7 +277,7 @@ def test_a_quadratic_ramp_from_a_tenth_to_four_tenths_means_a_fifth() -> None:
     assert list(selections(mix)) == ["stem"] and found["total"] == 1_000_000
     (only,) = found["phases"][1]["slices"]
     assert only["mean"] == pytest.approx(0.2) and only["tokens"] == 20_000 and found["phases"][1]["rest"]["tokens"] == 80_000
-    assert found["shortage"] == ["stage2: stem is to give 20,000 tokens and has 15,000; it will be repeated"]
+    assert found["shortage"] == ["stem is to give 20,000 tokens in all phases and has 15,000: 1.33 times over"]
     share = only["share"]
     assert np.mean([share_at(share, t) for t in np.linspace(0, 1, 10_001)]) == pytest.approx(0.2, abs=1e-4)
     assert share_at({**share, "ramp": "linear"}, 0.5) == pytest.approx(0.25) and share_at({**share, "ramp": "constant"}, 0.9) == 0.1
@@ -456,6 +457,30 @@ def test_caps_survive_the_mix() -> None:
     verdicts = mixed([documents(rows)], Context(recipe({"code": 0.5, "en": 0.5}, {}), 5))[0]
     used = [languages[i] for i, r in zip(kept, verdicts.column("repeats").to_pylist(), strict=False) if r]
     assert len(used) == 300 and used.count("JSON") / len(used) < 0.12
+
+
+def test_a_small_domain_does_not_hold_out_the_clusters_of_large_ones() -> None:
+    rows = [("en", 10, f"e{i}") for i in range(20_000)] + [("zh", 10, f"z{i}") for i in range(200)]
+    clusters = [f"c{i // 2}" if i % 5 < 2 else None for i in range(20_000)] + [None] * 200
+    split = mixed([documents(rows, clusters)], Context(recipe({"en": 0.5, "zh": 0.5}, {}, validation=0.001), 3))[0].column("split").to_pylist()  # type: ignore[arg-type]
+    held = [s == "validation" for s in split]
+    assert 20 <= sum(held[:20_000]) < 60 and sum(held[20_000:]) == 20
+
+
+def test_ramps_that_always_fit_are_let_through_and_contradictions_are_not() -> None:
+    def phases(**slices: Any) -> Mix:
+        named = {name: {"domain": "en", "share": share} for name, share in slices.items()}
+        return Mix.model_validate({"shares": {"en": 1.0}, "schedule": [{"name": "x", "tokens": 1.0, "slices": named}]})
+
+    phases(a={"from": 1.0, "to": 0.0}, b={"from": 0.0, "to": 1.0})
+    for bad in ({"a": 0.6, "b": 0.5}, {"a": {"from": 0.1, "to": 0.4, "ramp": "constant"}}):
+        with pytest.raises(ValidationError):
+            phases(**bad)
+
+
+def test_a_budget_that_no_document_fits_is_told() -> None:
+    mix = recipe({"en": 1.0}, {}, total=50).mix
+    assert shortages(mix, {"en": 50.0}, {"en": 1000}, {"en": 0}) == ["en: was to have 50 tokens, has 0: its next document is larger than what was left"]
 
 
 def test_validation_by_cluster_holds_across_domains() -> None:

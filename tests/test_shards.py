@@ -26,6 +26,13 @@ def test_what_may_not_be_shown(stage: str, reason: str, withheld: bool) -> None:
     assert shards.is_withheld(stage, reason) is withheld
 
 
+def test_what_other_classifiers_say_is_not_shown_either() -> None:
+    names = shards.judging([{"quality": "bundled:quality", "toxic": "my-bert sha256:0"}, {"s": "bundled:sensitive"}])
+    assert names == ("s", "toxic")
+    assert shards.is_withheld("mine", "toxic <= 0.5", names) and shards.is_withheld("mine", "s_adult <= 0.2", names)
+    assert not shards.is_withheld("mine", "quality >= 1", names) and not shards.is_withheld("mine", "sentence_count >= 5", names)
+
+
 def test_what_is_shown_holds_no_addresses_and_no_long_numbers() -> None:
     given_ = [
         "Write to maria.lopez@gmail.com or call +44 020 7946 0958.",

@@ -134,7 +134,9 @@ class Difference:
         return table
 
     def _mixture(self) -> Table:
-        table = _table("Shares of tokens with repeats", "domain", *(f"{what} {side}" for what in ("share", "wanted", "tokens", "epochs") for side in "AB"))
+        table = _table(
+            "Shares of the mix's unit with repeats", "domain", *(f"{what} {side}" for what in ("share", "wanted", "tokens", "epochs") for side in "AB")
+        )
         for domain, row in self.shares.items():
             shares = (f"{value:.2%}" for key in ("share", "share_wanted") for value in row[key])
             table.add_row(domain, *shares, *(f"{int(v):,}" for v in row["tokens"]), *(f"{v:.2f}" for v in row["epochs"]))

@@ -148,8 +148,8 @@ def front_matter(facts: Facts, repo: str | None = None) -> dict[str, Any]:
     domains = facts.domains
     languages = [d for d in domains if d in ("en", "zh")] or ["multilingual"]
     licence = hub_licence(facts)
-    configs: list[dict[str, Any]] = [{"config_name": "default", "data_files": _splits("*"), "default": True}]
-    configs += [{"config_name": re.sub(r'[<>:/\\|?*"]', "_", d), "data_files": _splits(d)} for d in domains]
+    configs: list[dict[str, Any]] = [{"config_name": "default", "data_files": _splits(facts, "*"), "default": True}]
+    configs += [{"config_name": re.sub(r'[<>:/\\|?*"]', "_", d), "data_files": _splits(facts, d)} for d in domains]
     if facts.files("removed"):
         configs.append({"config_name": "removed", "data_files": [{"split": "removed", "path": "removed/*.parquet"}]})
     scored = any(kind == "score" for kind, _ in facts.stages)
@@ -170,8 +170,10 @@ def front_matter(facts: Facts, repo: str | None = None) -> dict[str, Any]:
     }
 
 
-def _splits(domain: str) -> list[dict[str, str]]:
-    return [{"split": "train", "path": f"data/{domain}/*.parquet"}, {"split": "validation", "path": f"validation/{domain}/*.parquet"}]
+def _splits(facts: Facts, domain: str) -> list[dict[str, str]]:
+    """The splits of a configuration: a reader refuses a pattern that no file matches."""
+    folders = {"train": "data", "validation": "validation"}
+    return [{"split": split, "path": f"{f}/{domain}/*.parquet"} for split, f in folders.items() if facts.files(f if domain == "*" else f"{f}/{domain}")]
 
 
 def size_category(rows: int) -> str:

@@ -98,6 +98,7 @@ def publish(
     endpoint: str | None = None,
     token: str | None = None,
     say: Callable[[str], None] | None = None,
+    cpus: int = 1,
 ) -> Publication:
     """Publish the release in the folder `release` as the data set `to` (ORG/NAME). `endpoint` and `token` are the client's own where they are not given.
 
@@ -121,7 +122,7 @@ def publish(
             f"There is no token to write to {to}. Make one with write access at {endpoint}/settings/tokens, then `hf auth login`, or set HF_TOKEN."
         )
     say(f"Verifying {local.name}")
-    _verify(local)
+    _verify(local, cpus)
     url = f"{endpoint}/datasets/{to}/tree/{quote(local.version)}"
     if not token:
         note = f"There is no token, so {to} was not looked at: `hf auth login`, or set HF_TOKEN."
@@ -153,10 +154,10 @@ def _local_folder(release: str) -> str:
     return release
 
 
-def _verify(local: "_Local") -> None:
+def _verify(local: "_Local", cpus: int) -> None:
     from pipeline.publish.verify import verify
 
-    problems = list(verify(local.path).problems)
+    problems = list(verify(local.path, cpus=cpus).problems)
     if problems:
         raise PublishError(
             f"{local.path} does not hold what it says, so nothing was sent: {_some(problems, '; ')}. "

@@ -62,7 +62,7 @@ class Why:
         if self.other is None:
             return f"asked for by {self.kind}"
         other = "a text that was given" if self.other.startswith("text:") else self.other  # a path says who asked
-        return f"{self.kind} {'of' if self.kind == 'copy' else 'to'} {other}" + (
+        return f"{self.kind} {'to' if self.kind == 'alike' else 'of'} {other}" + (
             "" if self.similarity is None else f", similarity {'' if self.exact else 'about '}{self.similarity:.2f}"
         )
 
@@ -152,7 +152,7 @@ def takedown(requests: Sequence[str], releases: Sequence[str], out: str, *, thre
     added = tuple(line for line in tombstones.lines() if line not in known)
     if added:
         _write(out, added, found, date)
-    return Takedown(out, tuple(_sightings(opened, found)), tuple(name for name in asked.names() if name not in met), added)
+    return Takedown(out, tuple(_sightings(opened, _packs(opened, found) | found)), tuple(name for name in asked.names() if name not in met), added)
 
 
 def releases_in(work: str) -> list[str]:
@@ -295,6 +295,17 @@ def _copies(opened: Sequence[Release], ids: Iterable[str], threshold: float, kno
         found |= fresh
         frontier = set(fresh)
     return found
+
+
+def _packs(opened: Sequence[Release], found: dict[str, Why]) -> dict[str, Why]:
+    """Rows that hold the text of a file that goes, packed with its repository. They are told of; the next version packs what is left."""
+    asked = pa.array(sorted(found), pa.string())
+    holders: dict[str, Why] = {}
+    for release in opened:
+        for _, _, _, group in _groups(release, ["ledger"], ["id", "stage", "other"]):
+            for row in group.filter(pc.and_(pc.equal(group.column("stage"), "pack"), pc.is_in(group.column("id"), value_set=asked))).to_pylist():
+                holders.setdefault(row["other"], Why("pack", row["id"]))
+    return holders
 
 
 def _signatures(opened: Sequence[Release]) -> Iterator[tuple[int, list[str], np.ndarray]]:

@@ -28,7 +28,7 @@ WRITES = r"POST .*/(create|commit/|tag/)|POST .*preupload|PUT "
 TOLERATED = {"GET /api/agent-harnesses", "POST /v1/telemetry"}  # asked by the client for its own ends, answered by 404, and not missed
 CHILD = """
 import sys, types
-sys.modules["pipeline.publish.verify"] = types.SimpleNamespace(verify=lambda path: types.SimpleNamespace(problems=[]))
+sys.modules["pipeline.publish.verify"] = types.SimpleNamespace(verify=lambda path, cpus=1: types.SimpleNamespace(problems=[]))
 from pipeline.errors import PipelineError
 from pipeline.publish import hub
 hub._WAITS = (0.05, 0.1)
@@ -109,7 +109,7 @@ def engine(home: Path) -> dict[str, str]:
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Verification has tests of its own; here it finds nothing, but in the one test that asks for it. And our own waits are short."""
-    monkeypatch.setattr("pipeline.publish.verify.verify", lambda path: SimpleNamespace(problems=[]))
+    monkeypatch.setattr("pipeline.publish.verify.verify", lambda path, cpus=1: SimpleNamespace(problems=[]))
     monkeypatch.setattr(hub_module, "_WAITS", (0.01, 0.02))
 
 

@@ -18,8 +18,8 @@ from pipeline.inspect.report.difference import side_by_side
 from pipeline.inspect.report.units import KEPT, Judge, Unit
 from pipeline.planning import Plan
 from pipeline.rounds import chance
-from pipeline.shards import is_withheld
-from pipeline.stages import Deduplicate
+from pipeline.shards import is_withheld, judging
+from pipeline.stages import Deduplicate, Score
 
 UNITS = 64  # examples come from so many units, chosen by hash, where these have enough of them
 REASONS = 150  # with examples; the commonest ones
@@ -46,6 +46,7 @@ class Examples:
 
     def __init__(self, plan: Plan, units: Sequence[int], judges: Sequence[Judge], domains: Sequence[str], most: int) -> None:
         self.plan, self.units, self.judges, self.most = plan, units, judges, most
+        self.judging = judging(stage.columns for stage in plan.recipe.stages if isinstance(stage, Score))
         self.near = {j.number for j in judges if isinstance(j.stage, Deduplicate) and j.stage.by == "minhash"}
         names = pa.array([plan.steps[0].prints[u] for u in units], pa.string())
         self.first = {units[i] for i in np.argsort(chance(_SEED, names), kind="stable")[:UNITS].tolist()} if units else set()
@@ -97,7 +98,7 @@ class Examples:
         common = sorted(self.counts, key=lambda k: (-self.counts[k], k))
         dropped = [p for key in sorted(common[:REASONS]) for p in self.picks[key]]
         fates = self._fates(p.drop["other"] for p in dropped if p.drop and p.drop["other"])
-        hidden = {id(p): is_hidden(p.drop, self.judges, fates) for p in dropped if p.drop}
+        hidden = {id(p): is_hidden(p.drop, self.judges, fates, self.judging) for p in dropped if p.drop}
         kept = [p for picks in self.kept.values() for p in picks]
         shown = self._described([*dropped, *kept], {k for k, v in hidden.items() if v})
         turns: Counter[tuple[str, str]] = Counter()
@@ -141,7 +142,7 @@ class Examples:
     def pairs(self) -> list[dict[str, Any]]:
         """Near-duplicates beside the document that they are too like."""
         fates = self._fates(p.drop["other"] for p in self.near_picks if p.drop and p.drop["other"])
-        usable = [p for p in self.near_picks if p.drop and p.drop["other"] in fates and not is_hidden(p.drop, self.judges, fates)][:PAIRS]
+        usable = [p for p in self.near_picks if p.drop and p.drop["other"] in fates and not is_hidden(p.drop, self.judges, fates, self.judging)][:PAIRS]
         texts: dict[tuple[int, int], tuple[str, int]] = {}
         about: dict[tuple[int, int], dict[str, Any]] = {}
         places = sorted({(p.unit, p.row) for p in usable} | {(fates[p.drop["other"]].unit, fates[p.drop["other"]].row) for p in usable if p.drop})
@@ -226,12 +227,12 @@ class Fate:
     drop: dict[str, Any] | None
 
 
-def is_hidden(drop: dict[str, Any], judges: Sequence[Judge], fates: dict[str, Fate]) -> bool:
+def is_hidden(drop: dict[str, Any], judges: Sequence[Judge], fates: dict[str, Fate], names: Sequence[str] = ()) -> bool:
     """Whether a dropped text may not be shown: for its own reason, or because a copy of it left for such a reason, or may have."""
     seen: set[str] = set()
     at: dict[str, Any] | None = drop
     while at is not None:
-        if is_withheld(judges[at["judge"]].name, at["reason"]):
+        if is_withheld(judges[at["judge"]].name, at["reason"], names):
             return True
         other = at["other"]
         if other is None or other in seen:

@@ -76,17 +76,18 @@ def uses(f: Facts, say: Say) -> list[str]:
 def loading(f: Facts, say: Say, repo: str | None) -> list[str]:
     place = repo or f"{f.name}@{f.version}"
     first = word_in_code(f.domains[-1] if "zh" not in f.domains else "zh") if f.domains else "default"
+    held = f.files("validation")
     configs = say(
         f"Configurations: `default` (everything){''.join(f', {code(d)}' for d in f.domains)}{', `removed` (a sample of what was dropped, with reasons)' if f.files('removed') else ''}; "
-        "each domain has the splits `train` and `validation`.",
-        f"配置：`default`（全部）{''.join(f'、{code(d)}' for d in f.domains)}{'、`removed`（被剔除文档的抽样及原因）' if f.files('removed') else ''}；每个领域均有 `train` 与 `validation` 两个划分。",
+        + ("each domain has the splits `train` and `validation`." if held else "there is no validation split."),
+        f"配置：`default`（全部）{''.join(f'、{code(d)}' for d in f.domains)}{'、`removed`（被剔除文档的抽样及原因）' if f.files('removed') else ''}；{'每个领域均有 `train` 与 `validation` 两个划分。' if held else '没有验证集划分。'}",
     )
     return [
         "```python",
         "from datasets import load_dataset",
         "",
         f'documents = load_dataset("{place}", split="train", streaming=True)',
-        f'held_out = load_dataset("{place}", "{first}", split="validation")',
+        *([f'held_out = load_dataset("{place}", "{first}", split="validation")'] if f.files(f"validation/{first}") else []),
         "```",
         "",
         configs,

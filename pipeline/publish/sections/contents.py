@@ -209,8 +209,8 @@ def columns(f: Facts, say: Say) -> list[str]:
     if f.files("removed"):
         out += [
             say(
-                f"Of the rows of `removed/`, {count(f.removed_without_text)} show no text: what was dropped for opt-out, takedown, licence, personal data, secrets, or sensitive content is named and not shown.",
-                f"`removed/` 中有 {count(f.removed_without_text)} 行不含正文：因退出请求、下架、许可、个人信息、密钥或敏感内容被剔除的文档只列条目，不展示正文。",
+                f"Of the rows of `removed/`, {count(f.removed_without_text)} show no text: what was dropped for opt-out, takedown, licence, personal data, secrets, or sensitive content is named by id and reason alone; copies of other documents, and source code without a known licence, come without their text; in the others addresses, keys and long numbers are replaced.",
+                f"`removed/` 中有 {count(f.removed_without_text)} 行不含正文：因退出请求、下架、许可、个人信息、密钥或敏感内容被剔除的文档只列标识与原因；其他文档的副本以及许可不明的源代码不附正文；其余正文中的地址、密钥与长数字已替换。",
             ),
             "",
         ]
