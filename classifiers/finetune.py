@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from classifiers.bert import descend, optimizer_of
+from classifiers.bert import descend, optimizer_of, without_denormals
 from pipeline.errors import ModelError
 from pipeline.measures.classifier import Task
 from pipeline.measures.networks import check_tokenizer
@@ -115,6 +115,7 @@ def _schedule(lengths: np.ndarray, settings: FineTuning) -> Iterator[tuple[bool,
         yield from ((i == len(order) - 1, rows) for i, rows in enumerate(order))
 
 
+@without_denormals()
 def fine_tune(settings: FineTuning, examples: Sequence[Example], work: Path | None = None, say: Callable[[str], None] = print) -> Tuned:
     """Train on the examples and return the model. With `work`, the curve goes to `work/curve.jsonl` and the last epoch's checkpoint is kept there,
     from which a run that was stopped goes on."""
@@ -123,7 +124,6 @@ def fine_tune(settings: FineTuning, examples: Sequence[Example], work: Path | No
     from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
 
     torch.manual_seed(settings.seed)
-    torch.set_flush_denormal(True)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     problem = {"labels": "multi_label_classification", "grade": "regression", "choice": "single_label_classification"}[settings.task]
     names = settings.labels[: settings.outputs]

@@ -154,6 +154,7 @@ def start_words(embeddings: Any, bias: Any, rows: np.ndarray, seed: int) -> None
         bias.copy_(torch.from_numpy(np.log(seen / seen.sum())).to(bias))
 
 
+@bert.without_denormals()
 def pretrain(folder: Path, work: Path) -> None:
     """Train the encoder that `folder/train.toml` describes; checkpoints, the curve and the result (`work/model`) go to `work`,
     the vocabulary to `folder`. A vocabulary and chunks that are there already are used: remove them where `train.toml` changes them.
@@ -184,7 +185,6 @@ def pretrain(folder: Path, work: Path) -> None:
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     train, validation = (np.load(cache)[k] for k in ("train", "validation"))
     torch.manual_seed(settings.seed)
-    torch.set_flush_denormal(True)  # without it a step may take ten times as long on a CPU
     shape = bert.config(tokenizer.get_vocab_size(), settings.layers, settings.width, 512)
     # On a CPU the plain attention is twice as fast to train as the fused one, whose backward pass knows no bf16 tiles.
     shape._attn_implementation = "sdpa" if device == "cuda" else "eager"

@@ -61,8 +61,8 @@ def run(
     with Shown() as shown:
         release = pipeline.run(loaded, work, cpus=cpus, address=address, here=here, dashboard=dashboard, progress=shown)
     console.print(summary(release))
+    console.print("Next: `python -m pipeline report` to review it; `card`, `verify` and `publish` with the path below.", soft_wrap=True, highlight=False)
     console.print(f"Release: {escape(release.path)}", soft_wrap=True, highlight=False)
-    console.print("Next: `python -m pipeline report` to review it; `card`, `verify` and `publish` with that path.", soft_wrap=True, highlight=False)
 
 
 @app.command()

@@ -140,8 +140,8 @@ def kill_workers(world: World, expected: Finished, work: Path, times: int) -> No
     assert_tidy(work)
 
 
-def test_ten_killed_workers_give_the_same_bytes(world: World, finished: Finished, tmp_path: Path, on_ray: OnRay) -> None:
-    kill_workers(world, finished, tmp_path, 10)
+def test_killed_workers_give_the_same_bytes(world: World, finished: Finished, tmp_path: Path, on_ray: OnRay) -> None:
+    kill_workers(world, finished, tmp_path, 4)  # ten of them: on the full sample, below
 
 
 @pytest.mark.slow
@@ -373,7 +373,7 @@ def test_rows_are_unique_and_no_cluster_is_both_trained_on_and_validated(finishe
 def test_rows_stand_in_the_order_of_their_hash(finished: Finished) -> None:
     seed = finished.release.store.read_json("recipe.json")["seed"]
     for file in finished.digests:
-        if file.endswith(".parquet") and not file.startswith("ledger/"):
+        if file.startswith(("data/", "validation/", "signatures/")):
             ids = pq.read_table(Path(finished.release.path) / file, columns=["id"]).column("id").to_pylist()
             places = [xxhash.xxh3_64_intdigest(i.encode(), seed ^ _SALT) for i in ids]
             assert places == sorted(places)

@@ -262,3 +262,14 @@ def test_toml_is_read_back() -> None:
 def test_a_draw_depends_on_its_key_alone() -> None:
     assert draw("a", "s") == draw("a", "s") != draw("b", "s")
     assert abs(np.mean([draw(str(i), "s") for i in range(2000)]) - 0.5) < 0.03
+
+
+@pytest.mark.train
+def test_training_leaves_the_processes_arithmetic_as_it_was() -> None:
+    pytest.importorskip("torch")
+    from classifiers.bert import without_denormals
+
+    smallest = float(np.nextafter(0.0, 1.0))
+    with without_denormals():
+        assert smallest * 1.0 == 0.0
+    assert smallest * 1.0 != 0.0
