@@ -308,7 +308,6 @@ def _steps(recipe: Recipe, units: list[Unit], sources: Mapping[str, Source], qua
                 "tokenizer": published_tokenizer(recipe.mix.tokenizer),
                 "also_count": [published_tokenizer(m) for m in recipe.mix.also_count.values()],
             },
-            "files": {n: [published_files(pattern) for pattern in s.files] for n, s in recipe.sources.items()},
             "engines": release_engines(recipe),
             "release": {k: v for k, v in plain["release"].items() if k != "tombstones"},  # of which a step of their own says all
         },
@@ -319,13 +318,6 @@ def _steps(recipe: Recipe, units: list[Unit], sources: Mapping[str, Source], qua
     }
     steps.append(_printed(Step("release", "release", identity=release), [fingerprint([a, b]) for a, b in zip(state, steps[-1].prints, strict=True)]))
     return steps
-
-
-def published_files(pattern: str) -> str:
-    """A source's pattern as a release shows it: without the folders that its inputs lay in, which are no part of what it is."""
-    parts = pattern.rstrip("/").split("/")
-    first = next((i for i, part in enumerate(parts) if set(part) & set("*?[")), len(parts) - 1)
-    return "/".join(parts[first:])
 
 
 def published_tokenizer(model: str) -> str:

@@ -30,7 +30,6 @@ from pipeline.planning import (
     Plan,
     Step,
     plan,
-    published_files,
     published_tokenizer,
     quarantine_key,
     read_quarantine,
@@ -406,11 +405,11 @@ def _round_of(step: Step, settings: Any) -> Round:
 
 
 def _published(recipe: Recipe) -> dict[str, Any]:
-    """The recipe as a release shows it: without the folders that its inputs lay in, which are no part of what it is."""
+    """The recipe as a release shows it: a source's files as NAME/*, since where they lay and how they were found is no part of what it is."""
 
     plain = recipe.dump()
-    for source in plain["sources"].values():
-        source["files"] = [published_files(pattern) for pattern in source["files"]]
+    for name, source in plain["sources"].items():
+        source["files"] = [f"{name}/*"]
     for item, stage in zip(plain["stages"], recipe.stages, strict=True):
         if isinstance(stage, Score):
             hashes = stage.hashes()
