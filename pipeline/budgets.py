@@ -36,7 +36,6 @@ BUDGET = pa.schema(
         pa.field("full", pa.int64(), nullable=False),
         pa.field("bin", pa.int64(), nullable=False),
         pa.field("left", pa.float64(), nullable=False),  # what remains of the budget where `bin` begins
-        pa.field("binding", pa.bool_(), nullable=False),
     ]
 )
 EDGE = pa.schema([*BUDGET, pa.field("hash", pa.uint64()), pa.field("id", pa.string()), pa.field("size", pa.int64())])
@@ -76,7 +75,7 @@ def _uses(weight: np.ndarray, most: int | np.ndarray, passes: int | np.ndarray) 
     return np.where(np.asarray(most) > 0, np.minimum(many, most), many)
 
 
-def budgets(bins: pa.Table, wanted: Mapping[str, float], binding: set[str], most: Mapping[str, int] | None = None) -> pa.Table:
+def budgets(bins: pa.Table, wanted: Mapping[str, float], most: Mapping[str, int] | None = None) -> pa.Table:
     """Budgets per slice in units of size -> full passes, and the bin in which the last pass ends."""
     rows = []
     for name, budget in sorted(wanted.items()):
@@ -99,7 +98,6 @@ def budgets(bins: pa.Table, wanted: Mapping[str, float], binding: set[str], most
                 "full": full,
                 "bin": -1 if last else i,
                 "left": 0.0 if last else left - float(before[i]),
-                "binding": name in binding,
             }
         )
     return pa.Table.from_pylist(rows, schema=BUDGET)

@@ -131,9 +131,7 @@ def _down_histogram(documents: pa.Table, context: Context) -> pa.Table:
 
 
 def _down_budgets(bins: pa.Table, context: Context) -> pa.Table:
-    there = available(bins)
-    wanted = budgets_of(there, context.settings)
-    return budgets(merged(bins), wanted, {name for name, size in there.items() if wanted[name] < size})
+    return budgets(merged(bins), budgets_of(available(bins), context.settings))
 
 
 def _down_edge(documents: pa.Table, context: Context) -> pa.Table:

@@ -10,7 +10,7 @@ k hashes is distributed as a draw of weight k, so this is sampling by weight wit
 
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,7 @@ from pipeline.budgets import BINS, BUDGET, CUT, EDGE, available, beyond, budgets
 from pipeline.errors import PlanError
 from pipeline.rounds import VERDICT, Context, Phase, Round, chance
 
+COUNTED = ("documents", "unique tokens", "tokens", "unique size", "size")  # of a slice; those not unique are with repeats, sizes are in the mix's unit
 _TICKET = 0x71C4E7  # every further ticket's draw is independent of the first's
 
 # --- slices -----------------------------------------------------------------------------------------------------------------
@@ -52,11 +53,16 @@ def slices_of(documents: pa.Table, mix: Any) -> pa.ChunkedArray:
     return found.cast(pa.string())
 
 
-def slice_of(domain: str, subdomain: str | None, language: str | None, mix: Any) -> str | None:
-    """The slice of one document."""
-    return slices_of(
-        pa.table({"domain": [domain], "subdomain": pa.array([subdomain], pa.string()), "programming_language": pa.array([language], pa.string())}), mix
-    )[0].as_py()  # type: ignore[no-any-return]
+def by_slice(parts: Iterable[tuple[str, str, str, Sequence[int]]], mix: Any) -> dict[str, np.ndarray]:
+    """Numbers by (domain, sub-domain, programming language), '' where there is none, added up by slice. What has no slice is left out."""
+    rows = list(parts)
+    names = ("domain", "subdomain", "programming_language")
+    table = pa.table([pa.array([row[k] for row in rows], pa.string()) for k in range(3)], names=list(names))
+    found = {name: np.zeros(len(COUNTED), np.int64) for name in slice_names(mix)}
+    for name, (*_, numbers) in zip(slices_of(table, mix).to_pylist(), rows, strict=True):
+        if name is not None:
+            found[name] += np.asarray(numbers, np.int64)
+    return found
 
 
 def _steps(documents: pa.Table, by: Any) -> np.ndarray:
@@ -162,6 +168,50 @@ def shortages(mix: Any, targets: Mapping[str, float], there: Mapping[str, int], 
         if size < 0.99 * targets[name]:
             out.append(f"{name}: was to have {targets[name]:,.0f} {mix.unit_name}, has {size:,}: its next document is larger than what was left")
     return out
+
+
+def mixture(mix: Any, got: Mapping[str, np.ndarray], there: Mapping[str, int]) -> dict[str, Any]:
+    """`mixture.json` but for the tokenizer's name: what was wanted, what there was, what came out, and what stood in the way.
+
+    `got`: COUNTED of each slice, `there`: its size, every document once. Shares are of `unit` x repeats; so is what is called by its name.
+    """
+    unit, asked = mix.unit_name, slice_names(mix)
+    targets, binding = mix_targets(there, mix)
+    total = int(sum(numbers[-1] for numbers in got.values()))
+
+    def about(name: str, names: Sequence[str], share: float) -> dict[str, Any]:
+        documents, unique_tokens, tokens, unique, size = (int(n) for n in np.sum([got[n] for n in names], axis=0))
+        most = sum(there[n] for n in names)
+        return {
+            "share_wanted": share,
+            "share": size / total if total else 0.0,
+            "documents": documents,
+            "unique_tokens": unique_tokens,
+            "tokens": tokens,
+            f"unique_{unit}": unique,
+            unit: size,
+            f"{unit}_wanted": math.fsum(targets[n] for n in names),
+            f"unique_{unit}_available": most,
+            "epochs": size / most if most else 0.0,
+            "max_epochs": max(mix.epochs_of(n) for n in names),
+            "binding": name in binding,
+        }
+
+    domains: dict[str, Any] = {}
+    for domain, share in mix.domains().items():
+        parts = {part: f"{domain}/{part}" for part in mix.parts(domain)}
+        domains[domain] = about(domain, list(parts.values()) or [domain], share)
+        if parts:
+            domains[domain]["parts"] = {part: about(name, [name], asked[name]) for part, name in parts.items()}
+    return {
+        "also_counted": sorted(mix.also_count),
+        "unit": unit,
+        "total": total,
+        "total_wanted": mix.total,
+        "binding": sorted(domain for domain, found in domains.items() if found["binding"]),
+        "shortage": shortages(mix, targets, there, {name: int(numbers[-1]) for name, numbers in got.items()}),
+        "domains": domains,
+    }
 
 
 # --- schedules ----------------------------------------------------------------------------------------------------------------
@@ -279,15 +329,17 @@ def _held(rows: pa.Table, context: Context) -> pa.Table:
 
 
 def _is_held(documents: pa.Table, context: Context) -> np.ndarray:
+    """Which of some documents with a slice are held out. (documents,) bool"""
     held = context.decisions["held"]
     clustered = pc.is_valid(documents.column("cluster"))
     place = pc.index_in(pc.if_else(clustered, _CLUSTERED, documents.column("domain")), held.column("slice").combine_chunks())
     below = np.append(held.column("below").to_numpy(), np.uint64(0))[pc.fill_null(place, -1).to_numpy()]
-    sliced = pc.is_valid(slices_of(documents, context.settings.mix)).to_numpy(zero_copy_only=False)
-    return sliced & (_cluster_hash(documents, context.seed) < below)
+    return _cluster_hash(documents, context.seed) < below
 
 
 def _train(documents: pa.Table, context: Context) -> pa.Table:
+    """Documents with a slice that are not held out."""
+    documents = documents.filter(pc.is_valid(slices_of(documents, context.settings.mix)))
     return documents.filter(pa.array(~_is_held(documents, context)))
 
 
@@ -300,16 +352,15 @@ def _asked(train: pa.Table, context: Context) -> tuple[pa.ChunkedArray, np.ndarr
 
 def _mix_histogram(documents: pa.Table, context: Context) -> pa.Table:
     train = _train(documents, context)
-    train = train.filter(pc.is_valid(slices_of(train, context.settings.mix)))
     slices, hashes, sizes, weights = _asked(train, context)
     return histogram(slices, hashes, sizes, weights)
 
 
 def _mix_budgets(bins: pa.Table, context: Context) -> pa.Table:
     mix = context.settings.mix
-    wanted, binding = mix_targets(available(bins), mix)
+    wanted, _ = mix_targets(available(bins), mix)
     most = {name: 0 if mix.force else math.ceil(mix.epochs_of(name)) for name in wanted}
-    return budgets(merged(bins), wanted, binding, most)
+    return budgets(merged(bins), wanted, most)
 
 
 def _mix_edge(documents: pa.Table, context: Context) -> pa.Table:
@@ -326,7 +377,7 @@ def _mix_verdicts(documents: pa.Table, context: Context) -> pa.Table:
     found = context.decisions["cuts"]
     slices, hashes, _, weights = _asked(documents, context)
     repeats = passes(slices, hashes, found, weights)
-    held = _is_held(documents, context)
+    held = _is_held(documents, context) & pc.is_valid(slices).to_numpy(zero_copy_only=False)
     repeats[held] = 0
     out = (repeats == 0) & ~held
     reasons, drawn = beyond(hashes, slices, found)

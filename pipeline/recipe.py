@@ -21,6 +21,7 @@ from pydantic import BeforeValidator, Field, PositiveFloat, PositiveInt, Validat
 from pipeline.dedup.tombstones import read_tombstones
 from pipeline.errors import ModelError, PlanError, RecipeError
 from pipeline.measures import MEASURES
+from pipeline.mix import share_at
 from pipeline.schema import DOCUMENT
 from pipeline.shards import RELEASE
 from pipeline.stages import (
@@ -120,10 +121,6 @@ class Ramp(Settings):
             raise ValueError(f"a constant share does not go from {self.start:g} to {self.end:g}; say linear or quadratic, or one number")
         return self
 
-    def at(self, progress: np.ndarray) -> np.ndarray:
-        """The share at each progress from 0 to 1."""
-        return self.start + (self.end - self.start) * progress ** {"constant": 0, "linear": 1, "quadratic": 2}[self.ramp]
-
     def mean(self) -> float:
         return self.start + (self.end - self.start) * {"constant": 0.0, "linear": 1 / 2, "quadratic": 1 / 3}[self.ramp]
 
@@ -175,8 +172,7 @@ class SchedulePhase(Settings):
 
     @model_validator(mode="after")
     def _room(self) -> Self:
-        progress = np.linspace(0, 1, 101)
-        most = float(np.sum([s.share.at(progress) for s in self.slices.values()], axis=0).max()) if self.slices else 0.0
+        most = max(math.fsum(share_at(s.share.plain(), i / 100) for s in self.slices.values()) for i in range(101))
         if most > 1 + 1e-9:
             raise ValueError(f"its slices take up to {most:.0%} of a batch; leave some of it, at most all")
         return self

@@ -23,7 +23,7 @@ from pipeline.downsample import downsample_round
 from pipeline.engine import Engine, Link, map_tasks, open_engine
 from pipeline.errors import ReleaseExists, SourceError, TaskFailed
 from pipeline.ledger import funnel, ledger_rows, unreadable_rows
-from pipeline.mix import mix_round, mix_targets, schedule, selections, shortages, slice_names, slice_of
+from pipeline.mix import by_slice, mix_round, mixture, schedule, selections
 from pipeline.planning import (
     FORMAT,
     Artefacts,
@@ -363,14 +363,14 @@ class _Run:
         rounds = {step.name: store.read_json(f"rounds/{step.print}.json") for step in plan_.steps if step.kind in ("round", "mix")}
         stats["too_short_to_compare"] = sum(r["short"] for r in rounds.values())
         stats["released"] = _totals(written)
-        mixture = _mixture(plan_.recipe, rounds["mix"]["decisions"], written)
+        mixed = _mixture(plan_.recipe, rounds["mix"]["decisions"], written)
         engines = {label(st): st.engines() for step in plan_.steps for st in step.stages if st.engines()}
-        about: dict[str, Any] = {"recipe.json": _published(plan_.recipe), "stats.json": stats, "mixture.json": mixture}
+        about: dict[str, Any] = {"recipe.json": _published(plan_.recipe), "stats.json": stats, "mixture.json": mixed}
         if plan_.recipe.mix.schedule:
             selected: Counter[str] = Counter()
             for counts in written.values():
                 selected.update(counts.get("selected", {}))
-            about["schedule.json"] = schedule(plan_.recipe.mix, sum(d["tokens"] for d in mixture["domains"].values()), selected)
+            about["schedule.json"] = schedule(plan_.recipe.mix, sum(d["tokens"] for d in mixed["domains"].values()), selected)
         code, attribution = shards.code_tables(written.values())
         if code["languages"]:
             about["code.json"] = {**code, "asked": _asked(rounds)}
@@ -445,58 +445,17 @@ def _totals(written: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _mixture(recipe: Recipe, decisions: dict[str, Any], written: Mapping[str, Any]) -> dict[str, Any]:
-    """What was wanted, what there was, what came out, and what stood in the way. Shares are of `unit` x repeats; so is what is called by its name."""
-    mix, unit = recipe.mix, recipe.mix.unit_name
-    got: dict[str, Counter[str]] = {name: Counter() for name in slice_names(mix)}
-    for file, counts in written.items():
-        if file.startswith("data/"):
-            for subdomain, language, *numbers in counts["parts"]:
-                name = slice_of(file.split("/")[1], subdomain, language, mix)
-                assert name is not None, "a document without a slice was released"
-                got[name].update(dict(zip(("documents", "unique_tokens", "tokens", f"unique_{unit}", unit), numbers, strict=True)))
-    cuts = {cut["slice"]: cut for cut in decisions["cuts"]}
-    there = {name: cut["available"] for name, cut in cuts.items()}
-    _, binding = mix_targets(there, mix)
-    asked, total = slice_names(mix), sum(counts[unit] for counts in got.values())
-
-    def about(names: list[str], share: float) -> dict[str, Any]:
-        found: Counter[str] = Counter()
-        for name in names:
-            found.update(got[name])
-        most = sum(there[name] for name in names)
-        return {
-            "share_wanted": share,
-            "share": found[unit] / total if total else 0.0,
-            **{key: found[key] for key in dict.fromkeys(("tokens", "unique_tokens", unit, f"unique_{unit}", "documents"))},
-            f"{unit}_wanted": sum(cuts[name]["budget"] for name in names),
-            f"unique_{unit}_available": most,
-            "epochs": found[unit] / most if most else 0.0,
-            "max_epochs": max(mix.epochs_of(name) for name in names),
-            "binding": names[0] in binding,
-        }
-
-    domains = {}
-    for domain, share in mix.domains().items():
-        parts = [f"{domain}/{part}" for part in mix.parts(domain)]
-        domains[domain] = about(parts or [domain], share)
-        if parts:
-            domains[domain]["binding"] = domain in binding
-            domains[domain]["parts"] = {name.partition("/")[2]: about([name], asked[name]) for name in parts}
-    return {
-        "tokenizer": published_tokenizer(mix.tokenizer),
-        "also_counted": sorted(mix.also_count),
-        "unit": unit,
-        "total": total,
-        "total_wanted": mix.total,
-        "binding": sorted(d for d, about_ in domains.items() if about_["binding"]),
-        "shortage": shortages(mix, {name: cut["budget"] for name, cut in cuts.items()}, there, {name: counts[unit] for name, counts in got.items()}),
-        "domains": domains,
-    }
+    """What was wanted, what there was, what came out, and what stood in the way."""
+    parts = [(f.split("/")[1], *part[:2], part[2:]) for f, counts in written.items() if f.startswith("data/") for part in counts["parts"]]
+    got = by_slice(parts, recipe.mix)
+    assert sum(n[0] for n in got.values()) == sum(numbers[0] for *_, numbers in parts), "a document without a slice was released"
+    there = {cut["slice"]: cut["available"] for cut in decisions["cuts"]}
+    return {"tokenizer": published_tokenizer(recipe.mix.tokenizer), **mixture(recipe.mix, got, there)}
 
 
 # --- tasks of the release -----------------------------------------------------------------------------------------------------
 
-_TALLIES = ("languages", "repositories", "parts", "selected", "bytes_with_repeats")  # of shards, for the release's own tables
+_TALLIES = ("languages", "repositories", "parts", "selected")  # of shards, for the release's own tables
 
 
 @dataclass(frozen=True)

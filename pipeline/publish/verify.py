@@ -29,7 +29,7 @@ import xxhash
 from pipeline import shards
 from pipeline.errors import ModelError, StoreError
 from pipeline.ledger import UNNAMED
-from pipeline.mix import mix_targets, schedule, shortages, slice_names, slice_of
+from pipeline.mix import by_slice, mixture, schedule, slice_names
 from pipeline.planning import FORMAT
 from pipeline.publish.recount import FAULTS, ID, Claim, Recount, described, digests, is_among, is_other, recount, said
 from pipeline.recipe import Mix, ReleaseSettings, SourceSettings
@@ -395,41 +395,13 @@ class _Verification:
         claimed, mix = dict(self.store.read_json(file)), self.mix
         if mix is None:
             return
-        unit = mix.unit_name
-        sums: dict[str, np.ndarray] = {name: np.zeros(5, np.int64) for name in slice_names(mix)}
-        for f in self.found:
-            for (subdomain, language), numbers in f.parts.items() if f.split == "train" else ():
-                if (name := slice_of(f.domain, subdomain, language, mix)) is not None:
-                    sums[name] += numbers
-        total, asked = int(sum(s[4] for s in sums.values())), slice_names(mix)
+        unit, asked = mix.unit_name, slice_names(mix)
+        parts = [(f.domain, *key, numbers.tolist()) for f in self.found if f.split == "train" for key, numbers in f.parts.items()]
         # What there was to choose from is the one number that a release's rows do not tell; all else follows.
         rows = {name: claimed["domains"][d] if not p else claimed["domains"][d]["parts"][p] for name in asked for d, _, p in [name.partition("/")]}
         there = {name: int(row[f"unique_{unit}_available"]) for name, row in rows.items()}
-        targets, binding = mix_targets(there, mix)
-
-        def about(names: Sequence[str], share: float) -> dict[str, Any]:
-            documents, unique, tokens, size, used = (int(n) for n in np.sum([sums[name] for name in names], axis=0))
-            most = sum(there[name] for name in names)
-            found = {"share_wanted": share, "share": used / total if total else 0.0, "documents": documents, "unique_tokens": unique, "tokens": tokens}
-            found |= {f"unique_{unit}": size, unit: used, f"unique_{unit}_available": most, f"{unit}_wanted": math.fsum(targets[name] for name in names)}
-            return {
-                **found,
-                "epochs": used / most if most else 0.0,
-                "max_epochs": max(mix.epochs_of(name) for name in names),
-                "binding": names[0] in binding,
-            }
-
-        domains: dict[str, Any] = {}
-        for domain, share in mix.domains().items():
-            parts = {part: f"{domain}/{part}" for part in mix.parts(domain)}
-            domains[domain] = about(list(parts.values()) or [domain], share)
-            if parts:
-                domains[domain]["binding"] = domain in binding
-                domains[domain]["parts"] = {part: about([name], asked[name]) for part, name in parts.items()}
-        expected = {"tokenizer": mix.tokenizer, "also_counted": sorted(mix.also_count), "unit": unit, "total": total, "total_wanted": mix.total}
-        expected |= {"binding": sorted(d for d, row in domains.items() if row["binding"]), "domains": domains}
-        short = shortages(mix, targets, there, {name: int(numbers[4]) for name, numbers in sums.items()})
-        expected["shortage"] = short
+        expected = {"tokenizer": mix.tokenizer, **mixture(mix, by_slice(parts, mix), there)}
+        domains, total = expected["domains"], expected["total"]
         self.compare(file, claimed, expected)
         longest = max(f.longest for f in self.found)
         for name, row in {**domains, **{f"{d}/{p}": row for d in domains for p, row in domains[d].get("parts", {}).items()}}.items():
@@ -439,7 +411,7 @@ class _Verification:
                 self.problems.append(f"{file}: {name} is used for {row['epochs']:.4f} epochs; max_epochs is {row['max_epochs']:g}.")
             # Against what the slice was to get, shortages of others included, and not against the share that the recipe asks for.
             least = (TOLERANCE if row[unit] >= LARGE else max(TOLERANCE, 3 * longest / max(1, total))) * total
-            if abs(row[unit] - row[f"{unit}_wanted"]) > least and not any(line.startswith(f"{name}: was to have") for line in short):
+            if abs(row[unit] - row[f"{unit}_wanted"]) > least and not any(line.startswith(f"{name}: was to have") for line in expected["shortage"]):
                 self.problems.append(f"{file}: {name} has {row[unit]:,} {unit}; its budget was {row[f'{unit}_wanted']:,.0f}.")
 
     def stats(self, drops: Counter[tuple[str, str, str]] | None, whole: bool) -> None:
