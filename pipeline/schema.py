@@ -4,11 +4,19 @@ A *document* is one row of the `text` artefact. A *record* is what a source yiel
 A *ledger* row says why a document left. Addresses are (unit, row): row counts the rows of the unit's `text` artefact from 0.
 """
 
+from collections.abc import Iterable
+
 import pyarrow as pa
 
 from pipeline.errors import LostRows, StoreError
 
 DOMAINS = ("en", "zh", "code")  # what the shipped recipes mix; a recipe may name others
+
+
+def ordered(domains: Iterable[str]) -> list[str]:
+    """English, Chinese and code first, then by name."""
+    return sorted(domains, key=lambda d: (DOMAINS.index(d) if d in DOMAINS else len(DOMAINS), d))
+
 
 # How many values of each kind the stage `scrub` replaced by tags; null where no such stage was meant for the document.
 REPLACED = pa.schema([pa.field(f"pii_{kind}", pa.int32()) for kind in ("email", "ip_address", "key", "password")])

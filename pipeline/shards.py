@@ -69,6 +69,7 @@ RELEASE = pa.schema(
 REMOVED = pa.schema([*(field.with_nullable(field.name not in ("source", "stage", "reason")) for field in LEDGER), pa.field("text", pa.string())])
 SIGNATURES = pa.schema([pa.field("id", pa.string(), nullable=False), pa.field("signature", pa.binary(4 * 112))])  # null: too short to be compared
 _PLACE = (pa.field("hash", pa.uint64(), nullable=False), pa.field("slice", pa.int32(), nullable=False))
+PART = ("subdomain", "programming_language")  # what tells the parts of a domain
 _CUTS = 32  # a row group may end at one row of so many
 _SALT = 0x51AFF1E  # the shuffle is independent of the draw that chose the documents
 
@@ -231,7 +232,7 @@ def write_shard(
             counts.update(
                 {"rows": group.num_rows, "tokens": int(tokens.sum()), "tokens_with_repeats": int((tokens * repeats).sum()), "text_bytes": int(lengths.sum())}
             )
-            for key, numbers in _tally(group, np.stack([np.ones_like(tokens), tokens, tokens * repeats, sizes, sizes * repeats])):
+            for key, numbers in sums_by(group, PART, "", np.stack([np.ones_like(tokens), tokens, tokens * repeats, sizes, sizes * repeats])):
                 parts[key] = parts.get(key, 0) + numbers
             for selection, some in (selections or {}).items():
                 selected[selection] += int((tokens * repeats)[some.mask(group)].sum())
@@ -246,14 +247,18 @@ def write_shard(
     }
 
 
-def _tally(rows: pa.Table, numbers: np.ndarray) -> Iterator[tuple[tuple[str, str], np.ndarray]]:
-    """Sums of numbers, (kinds, rows), by sub-domain and programming language."""
-    names = ("subdomain", "programming_language")
-    table = pa.table([pc.fill_null(rows.column(name), "") for name in names], names=names)
-    for k in range(len(numbers)):
-        table = table.append_column(str(k), pa.array(numbers[k]))
-    for row in table.group_by(list(names)).aggregate([(str(k), "sum") for k in range(len(numbers))]).to_pylist():
-        yield (row["subdomain"], row["programming_language"]), np.array([row[f"{k}_sum"] for k in range(len(numbers))], np.int64)
+def sums_by(rows: pa.Table, names: tuple[str, str], missing: str, numbers: np.ndarray) -> Iterator[tuple[tuple[str, str], np.ndarray]]:
+    """Sums of numbers, (kinds, rows), by two columns, whose nulls are called `missing`."""
+    table = pa.table(
+        [pc.fill_null(rows.column(name), missing) for name in names] + [pa.array(n) for n in numbers], names=[*names, *map(str, range(len(numbers)))]
+    )
+    for row in table.group_by(list(names), use_threads=False).aggregate([(str(k), "sum") for k in range(len(numbers))]).to_pylist():
+        yield (row[names[0]], row[names[1]]), np.array([row[f"{k}_sum"] for k in range(len(numbers))], np.int64)
+
+
+def repository_at(url: str | None, repository: str, path: str | None) -> str:
+    """A file's repository, with its commit where one is known."""
+    return (url or repository).removesuffix(f":{path}").removesuffix("@")
 
 
 def _dictionaries(schema: pa.Schema) -> list[str]:
@@ -300,7 +305,7 @@ class _Code:
             held = self.languages.setdefault((language or "unknown", licence or "unknown"), [0, 0, 0])
             for k, n in enumerate((1, int(lengths[i]), int(tokens[i]))):
                 held[k] += n
-            at = (url or repository).removesuffix(f":{path}").removesuffix("@")  # with the commit, where one is known
+            at = repository_at(url, repository, path)
             self.repositories[at, licence or "unknown", file or ""] = self.repositories.get((at, licence or "unknown", file or ""), 0) + 1
 
     def found(self) -> dict[str, Any]:

@@ -596,3 +596,10 @@ def known_columns() -> set[str]:
 def label(stage: Stage) -> str:
     """The name under which a stage appears in the plan, the ledger and the funnel."""
     return str(getattr(stage, "name", stage.stage))
+
+
+def label_of(kind: str, settings: Mapping[str, Any]) -> str:
+    """The same from what a release's recipe.json says of a stage, which another version of this program may have written."""
+    if kind in ("deduplicate", "downsample"):
+        return f"{kind}_{settings.get('by')}"
+    return str(settings.get("name") or (f"score_{'+'.join(settings.get('columns', ()))}" if kind == "score" else kind))

@@ -18,6 +18,7 @@ from rich.text import Text
 
 from pipeline.inspect.verdicts import Group, Joined, Side, Verdict, join
 from pipeline.shards import Release, open_release
+from pipeline.stages import label_of
 
 Kind = Literal["dropped", "restored", "otherwise", "moved", "gone", "new"]
 SAID: dict[Kind, str] = {
@@ -386,7 +387,7 @@ def _recipe(release: Release) -> dict[str, Any]:
     stages: dict[str, Any] = {}
     for item in plain.get("stages", ()):
         ((kind, settings),) = item.items()
-        name = _label(kind, settings)
+        name = label_of(kind, settings)
         while name in stages:
             name += "'"
         stages[name] = settings or {"stage": kind}
@@ -398,13 +399,6 @@ def _recipes(old: dict[str, Any], new: dict[str, Any]) -> Iterator[Setting]:
     yield from _settings(old, new)
     orders = [[name for name in one["stages"] if name in two["stages"]] for one, two in ((old, new), (new, old))]
     yield from _settings({"order of stages": orders[0]}, {"order of stages": orders[1]})
-
-
-def _label(kind: str, settings: Mapping[str, Any]) -> str:
-    """The name of a stage in the ledger, from what recipe.json says of it (a release of another version of the pipeline may hold settings of its own)."""
-    if kind == "score":
-        return f"score_{'+'.join(settings.get('columns', ()))}"
-    return str(settings.get("name") or (f"{kind}_{settings['by']}" if "by" in settings else kind))
 
 
 def _settings(old: Any, new: Any, path: tuple[str, ...] = ()) -> Iterator[Setting]:

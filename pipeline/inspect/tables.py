@@ -6,6 +6,7 @@ from typing import Any
 from rich.console import Group
 from rich.table import Table
 
+from pipeline.schema import ordered
 from pipeline.shards import Release
 
 
@@ -17,7 +18,7 @@ def summary(release: Release) -> Group:
 def funnel(release: Release) -> Table:
     """Documents by domain: read, dropped at each stage, released. A column adds up."""
     stats = release.stats
-    domains = sorted({r["domain"] for r in stats["read"]}, key=lambda d: (["en", "zh", "code"].index(d) if d in ("en", "zh", "code") else 3, d))
+    domains = ordered({r["domain"] for r in stats["read"]})
     read: Counter[str] = Counter()
     for r in stats["read"]:
         read[r["domain"]] += r["documents"]

@@ -6,7 +6,7 @@ Rows are read once, some columns at a time. Memory follows the number of distinc
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from functools import cached_property
@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from pipeline.schema import ordered
 from pipeline.shards import RELEASE, Release
 
 SPLITS = {"train": "data", "validation": "validation"}
@@ -346,12 +347,6 @@ def _is_date(value: str) -> bool:
 def _bare(name: str) -> str:
     """A name or a version with the signs that a recipe may give it, and no others: it stands in code blocks."""
     return re.sub(r"[^A-Za-z0-9_.+-]", "", name)
-
-
-def ordered(domains: Iterable[str]) -> list[str]:
-    """English, Chinese and code first, then by name."""
-    known = ("en", "zh", "code")
-    return sorted(domains, key=lambda d: (known.index(d) if d in known else len(known), d))
 
 
 def _chunks(parquet: pq.ParquetFile, column: str) -> Iterator[Any]:

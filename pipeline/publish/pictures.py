@@ -3,9 +3,10 @@
 import math
 from itertools import pairwise
 
-from pipeline.publish.facts import Facts, ordered
+from pipeline.publish.facts import Facts
 from pipeline.publish.figures import Bar, bars, histograms
 from pipeline.publish.sections.words import flagged
+from pipeline.schema import ordered
 
 _LABELS = 16  # of a choice, in its picture
 

@@ -6,7 +6,7 @@ Memory: one row group, and 16 bytes an id. Counting tokens is most of the time.
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -32,8 +32,7 @@ FAULTS = (PipelineError, OSError, pa.ArrowException, ValueError, LookupError, Ty
 ID = "S16"  # xxh3_128 of an id: ids may be any strings, and NumPy sorts these in place
 _SAMPLE_SALT = 0x5163
 _BATCH_ROWS = 4096
-_PART = ("subdomain", "programming_language")  # what tells a part of a domain
-_NEEDED = ("id", "text", "source", "domain", *_PART, "cluster", "token_count", "repeats")
+_NEEDED = ("id", "text", "source", "domain", *shards.PART, "cluster", "token_count", "repeats")
 _CODE = ("repository", "path", "url", "programming_language", "licence", "licence_file")
 
 
@@ -240,7 +239,7 @@ class _Rows:
             prints = [(trace or "").partition(" ")[0] for trace in traces]
             self.found.fingerprints.update(prints)
             right = (
-                shards.derive(pa.Table.from_batches([batch.select(["source", "domain", *_PART, "text"])]), self.claim.stages, prints[0])
+                shards.derive(pa.Table.from_batches([batch.select(["source", "domain", *shards.PART, "text"])]), self.claim.stages, prints[0])
                 .column("filter_trace")
                 .to_pylist()
             )
@@ -270,19 +269,19 @@ class _Rows:
         lengths = pc.binary_length(batch.column("text")).to_numpy().astype(np.int64)
         found.counts.update({"tokens": int(tokens.sum()), "tokens_with_repeats": int((tokens * repeats).sum()), "text_bytes": int(lengths.sum())})
         found.longest = max(found.longest, int((sizes * np.maximum(repeats, 1)).max()))
-        for key, part in _sums_by(batch, _PART, "", np.stack([np.ones_like(tokens), tokens, tokens * repeats, sizes, sizes * repeats])):
+        for key, part in shards.sums_by(batch, shards.PART, "", np.stack([np.ones_like(tokens), tokens, tokens * repeats, sizes, sizes * repeats])):
             found.parts[key] = found.parts.get(key, 0) + part
         for name, some in self._selections.items():
             found.selected[name] += int((tokens * repeats)[some.mask(batch)].sum())
         if set(_CODE) <= set(batch.schema.names):
             code = pc.is_valid(batch.column("repository")).to_numpy(zero_copy_only=False)
             rows = batch.filter(pa.array(code))
-            for key, part in _sums_by(
+            for key, part in shards.sums_by(
                 rows, ("programming_language", "licence"), "unknown", np.stack([np.ones_like(tokens), lengths, tokens * repeats])[:, code]
             ):
                 found.languages[key] = found.languages.get(key, 0) + part
             for row in rows.select(_CODE).to_pylist():
-                at = (row["url"] or row["repository"]).removesuffix(f":{row['path']}").removesuffix("@")
+                at = shards.repository_at(row["url"], row["repository"], row["path"])
                 found.repositories[at, row["licence"] or "unknown", row["licence_file"] or ""] += 1
 
     def _clusters(self, batch: pa.RecordBatch) -> None:
@@ -304,16 +303,6 @@ class _Rows:
             values, shingles = signatures(batch.column("text").take(pa.array(chosen)))
             for row, value, n in zip(chosen.tolist(), values.astype("<u4"), shingles.tolist(), strict=True):
                 self.sampled[self.found.counts["rows"] + row] = value.tobytes() if n else None
-
-
-def _sums_by(batch: pa.RecordBatch, names: tuple[str, str], missing: str, numbers: np.ndarray) -> Iterator[tuple[tuple[str, str], np.ndarray]]:
-    """Sums of numbers, (kinds, rows), by two columns."""
-    table = pa.table(
-        [pc.fill_null(batch.column(name), missing) for name in names] + [pa.array(n) for n in numbers], names=[*names, *map(str, range(len(numbers)))]
-    )
-    table = table.group_by(list(names), use_threads=False).aggregate([(str(k), "sum") for k in range(len(numbers))])
-    for row in table.to_pylist():
-        yield (row[names[0]], row[names[1]]), np.array([row[f"{k}_sum"] for k in range(len(numbers))], np.int64)
 
 
 def _signature_faults(claim: Claim, file: str, sampled: Mapping[int, bytes | None], found: Recount) -> list[str]:

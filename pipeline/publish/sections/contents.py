@@ -6,7 +6,8 @@ from itertools import pairwise
 from pipeline.publish.columns import meaning, type_name
 from pipeline.publish.facts import SHARES, Facts, Scored
 from pipeline.publish.markdown import code, count, share, table
-from pipeline.publish.sections.words import MOST, Say, asked, by_domain, columns_of, flagged, stage_name, word
+from pipeline.publish.sections.words import MOST, Say, asked, by_domain, columns_of, flagged, word
+from pipeline.stages import label_of
 
 _CLUSTERS = ((2, 2), (3, 4), (5, 8), (9, 16), (17, 64), (65, float("inf")))
 
@@ -132,7 +133,7 @@ def duplicates(f: Facts, say: Say) -> list[str]:
     rows = []
     for kind, s in f.stages:
         if kind == "deduplicate":
-            name = stage_name(kind, s)
+            name = label_of(kind, s)
             given = f.reached.get(name, 0)
             rows.append([code(name), asked(kind, s), count(given), count(f.dropped(name)), share(f.dropped(name), given)])
     if not rows:

@@ -6,7 +6,8 @@ from pathlib import PurePosixPath
 
 from pipeline.publish.facts import Facts
 from pipeline.publish.markdown import code, count, table
-from pipeline.publish.sections.words import Say, stage_name, tokenizer, unscrubbed, word
+from pipeline.publish.sections.words import Say, tokenizer, unscrubbed, word
+from pipeline.stages import label_of
 
 
 def personal(f: Facts, say: Say) -> list[str]:
@@ -73,7 +74,7 @@ def contamination(f: Facts, say: Say) -> list[str]:
             "",
         ]
     names = [PurePosixPath(str(a)).name for _, s in ran for a in ([s["against"]] if isinstance(s.get("against"), str) else s.get("against", []))]
-    labels = {stage_name(kind, s) for kind, s in ran}
+    labels = {label_of(kind, s) for kind, s in ran}
     rows = [[code(reason), word(domain), count(n)] for stage, reason, domain, n in f.reasons() if stage in labels]
     out = [say(f"Looked for: {', '.join(map(code, names)) or '–'}.", f"排查的评测集：{'、'.join(map(code, names)) or '–'}。"), ""]
     if not rows:

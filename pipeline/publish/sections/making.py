@@ -5,9 +5,11 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from pipeline.publish.facts import Facts, ordered
+from pipeline.publish.facts import Facts
 from pipeline.publish.markdown import code, count, plain, share, size, table
-from pipeline.publish.sections.words import MOST, Say, asked, by_domain, columns_of, scope, stage_name, word
+from pipeline.publish.sections.words import MOST, Say, asked, by_domain, columns_of, scope, word
+from pipeline.schema import ordered
+from pipeline.stages import label_of
 
 
 def funnel(f: Facts, say: Say) -> list[str]:
@@ -70,7 +72,7 @@ def stages(f: Facts, say: Say) -> list[str]:
     """What every stage asks, folded away: it is long."""
     if not f.stages:
         return []
-    rows = [[code(stage_name(kind, s)), scope(s), asked(kind, s)] for kind, s in f.stages]
+    rows = [[code(label_of(kind, s)), scope(s), asked(kind, s)] for kind, s in f.stages]
     return [
         f"### {say('What each stage asks', '各阶段的条件')}",
         "",

@@ -42,13 +42,6 @@ def word_in_code(name: str) -> str:
     return "".join(c for c in name if c.isprintable() and c not in "\"'`\\")
 
 
-def stage_name(kind: str, settings: Mapping[str, Any]) -> str:
-    """The name under which a stage stands in the funnel."""
-    if kind in ("deduplicate", "downsample"):
-        return f"{kind}_{settings.get('by')}"
-    return str(settings.get("name") or (f"score_{'+'.join(settings['columns'])}" if kind == "score" else kind))
-
-
 def scope(settings: Mapping[str, Any]) -> str:
     parts = [f"{k}={','.join(map(str, v))}" for k, v in (settings.get("for") or {}).items() if v]
     spared = [f"{k}={','.join(map(str, v))}" for k, v in (settings.get("unless") or {}).items() if v]
