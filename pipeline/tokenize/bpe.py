@@ -135,7 +135,7 @@ class Bpe:
 
 def _pattern(setting: Any) -> Pattern:
     """The pattern that a file's pre_tokenizer says."""
-    parts = [p for p in (setting["pretokenizers"] if setting and setting["type"] == "Sequence" else [setting])]
+    parts = setting["pretokenizers"] if setting and setting["type"] == "Sequence" else [setting]
     if len(parts) == 1 and parts[0] and parts[0]["type"] == "ByteLevel" and parts[0].get("use_regex", True) and not parts[0].get("add_prefix_space"):
         return GPT2
     if len(parts) == 2 and parts[0] and parts[1] and parts[0]["type"] == "Split" and parts[1]["type"] == "ByteLevel":
