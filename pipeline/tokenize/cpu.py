@@ -1,0 +1,120 @@
+"""The CPU engine: UTF-8 in Arrow's buffers to ids, on one thread, with the compiled kernels. No text becomes a Python object.
+
+It is exact for whatever `Bpe.read` takes. Texts that only the reference can judge (of tokenizers that normalize: those that may
+not be NFC) go there. Memory: the table of words (32 MB), and four bytes for each byte of a batch, of which few are touched.
+"""
+
+from functools import cached_property
+
+import numpy as np
+
+from pipeline.kernels import bpe as kernel
+from pipeline.kernels.raw import frozen, hash_bytes
+from pipeline.tokenize.bpe import Added, Bpe
+from pipeline.tokenize.patterns import may_change_under_nfc
+from pipeline.tokenize.reference import ReferenceEngine, spliced, valid
+from pipeline.tokenize.tables import Tables
+
+_SLOTS = 1 << 20  # words remembered, at most half of them
+_POOL = 1 << 20  # ids of words of more than five
+
+
+class CpuEngine:
+    """Encodes on the calling thread. Not to be shared between threads: it remembers words."""
+
+    def __init__(self, bpe: Bpe) -> None:
+        self.bpe = bpe
+        self._rules = rules(Tables(bpe))
+        self._memory = kernel.Memory(
+            np.zeros(kernel.SLOT * _SLOTS, np.uint64), np.uint64(64 - (_SLOTS.bit_length() - 1)), np.zeros(_POOL, np.uint32), np.zeros(2, np.int64)
+        )
+
+    def encode(self, content: np.ndarray, offsets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Ids of all texts, end to end, and how many each text has; no special tokens are added.
+
+        content: UTF-8, (bytes,) uint8; offsets: (texts + 1,) int64. Bytes that are no UTF-8 count as U+FFFD, as Python's
+        `errors="replace"` has it. Returns (tokens,) of the tokenizer's `id_type`, (texts,) int64.
+        """
+        content, offsets = valid(content, offsets)
+        data, bounds = frozen(content), frozen(offsets)
+        ids, lengths = np.empty(len(data) + 8, np.uint32), np.empty(len(bounds) - 1, np.int64)
+        count = kernel.encode(data, bounds, self._added(data, bounds), self._rules, self._memory, ids, lengths)
+        found = ids[:count].astype(self.bpe.id_type)
+        if self.bpe.nfc:
+            apart = kernel.texts_with(data, bounds, self._nfc_risk)
+            found, lengths = spliced(found, lengths, apart, self._reference, content, offsets)
+        return found, lengths
+
+    def _added(self, data: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+        """Begin, end and id of the added tokens in the texts: those of the plain text, then those of the normalized text between them."""
+        whole = np.stack([offsets[:-1], offsets[1:]], axis=1)
+        first = _found(data, whole, self._groups[0])
+        if not self._groups[1]:
+            return frozen(first)
+        cuts = np.sort(np.concatenate([whole.ravel(), first[:, :2].ravel()]), kind="stable").reshape(-1, 2)
+        both = np.concatenate([first, _found(data, cuts, self._groups[1])])
+        return frozen(both[np.argsort(both[:, 0], kind="stable")])
+
+    @cached_property
+    def _groups(self) -> tuple[tuple[Added, ...], tuple[Added, ...]]:
+        return tuple(a for a in self.bpe.added if not a.normalized), tuple(a for a in self.bpe.added if a.normalized)
+
+    @cached_property
+    def _reference(self) -> ReferenceEngine:
+        return ReferenceEngine(self.bpe)
+
+    @cached_property
+    def _nfc_risk(self) -> np.ndarray:
+        return frozen(may_change_under_nfc())
+
+
+def _found(data: np.ndarray, bounds: np.ndarray, added: tuple[Added, ...]) -> np.ndarray:
+    """Begin, end and id of these tokens in these stretches of bytes. (found, 3) int64"""
+    if not added:
+        return np.empty((0, 3), np.int64)
+    longest = sorted(added, key=lambda a: -len(a.content))
+    firsts = np.unique(np.array([a.content[0] for a in longest], np.uint8))
+    contents = np.frombuffer(b"".join(a.content for a in longest), np.uint8)
+    ends = np.append(0, np.cumsum([len(a.content) for a in longest])).astype(np.int64)
+    numbers = np.array([a.id for a in longest], np.int64)
+    room = 1024
+    while True:
+        found = np.empty((room, 3), np.int64)
+        count = kernel.find_added(data, frozen(bounds), frozen(firsts), frozen(contents), frozen(ends), frozen(numbers), found)
+        if count <= room:
+            return found[:count]
+        room = count
+
+
+def rules(tables: Tables) -> kernel.Rules:
+    """A tokenizer's tables as the compiled kernels take them."""
+    bpe = tables.bpe
+    keys, values, shift = tables.merges
+    cuts, cut_shift = tables.cuts
+    slots, entries, bounds, numbers = np.empty(0, np.int64), np.empty(0, np.uint8), np.zeros(1, np.int64), np.empty(0, np.uint32)
+    if bpe.whole_words:
+        numbers = np.array(list(bpe.entries.values()), np.uint32)
+        entries = np.frombuffer(b"".join(bpe.entries), np.uint8)
+        bounds = np.append(0, np.cumsum([len(e) for e in bpe.entries])).astype(np.int64)
+        slots = np.full(1 << (2 * len(numbers)).bit_length(), -1, np.int64)
+        for k in range(len(numbers)):
+            slot = int(hash_bytes(frozen(entries), bounds[k], bounds[k + 1])) & (len(slots) - 1)
+            while slots[slot] >= 0:
+                slot = (slot + 1) & (len(slots) - 1)
+            slots[slot] = k
+    return kernel.Rules(
+        kinds=frozen(tables.kinds),
+        digits=bpe.pattern.digits,
+        web=bpe.pattern.web,
+        byte_ids=frozen(bpe.byte_ids),
+        keys=frozen(keys),
+        values=frozen(values),
+        shift=np.uint64(shift),
+        cuts=frozen(cuts),
+        cut_shift=np.uint64(cut_shift),
+        straddled=frozen(tables.straddled),
+        entry_slots=frozen(slots),
+        entry_bytes=frozen(entries),
+        entry_bounds=frozen(bounds),
+        entry_ids=frozen(numbers),
+    )

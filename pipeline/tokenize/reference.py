@@ -1,0 +1,71 @@
+"""The reference engine: Hugging Face `tokenizers`, text by text. Slow, and right by definition; the other engines are held to it."""
+
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from pipeline.tokenize.bpe import Bpe
+
+_AT_ONCE = 256  # texts: larger batches only hold more memory
+
+
+class ReferenceEngine:
+    """Encodes as `tokenizers` does, on its own threads (TOKENIZERS_PARALLELISM)."""
+
+    def __init__(self, bpe: Bpe) -> None:
+        self.bpe = bpe
+
+    def encode(self, content: np.ndarray, offsets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Ids of all texts, end to end, and how many each text has; no special tokens are added.
+
+        content: UTF-8, (bytes,) uint8; offsets: (texts + 1,) int64. Bytes that are no UTF-8 count as U+FFFD, as Python's
+        `errors="replace"` has it. Returns (tokens,) of the tokenizer's `id_type`, (texts,) int64.
+        """
+        ids, lengths = [np.empty(0, self.bpe.id_type)], np.zeros(len(offsets) - 1, np.int64)
+        for first in range(0, len(lengths), _AT_ONCE):
+            rows = range(first, min(first + _AT_ONCE, len(lengths)))
+            texts = [content[offsets[row] : offsets[row + 1]].tobytes().decode("utf-8", "replace") for row in rows]
+            for row, encoding in zip(rows, self._tokenizer.encode_batch_fast(texts, add_special_tokens=False), strict=True):
+                ids.append(np.array(encoding.ids, self.bpe.id_type))
+                lengths[row] = len(ids[-1])
+        return np.concatenate(ids), lengths
+
+    @cached_property
+    def _tokenizer(self) -> Any:
+        from tokenizers import Tokenizer
+
+        return Tokenizer.from_str(self.bpe.source.decode())
+
+
+def spliced(
+    ids: np.ndarray, lengths: np.ndarray, apart: np.ndarray, engine: ReferenceEngine, content: np.ndarray, offsets: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """The same ids and lengths, but for the texts marked in `apart`, (texts,) bool, which the reference encodes."""
+    pieces, lengths, bounds, done = [], lengths.copy(), np.append(0, np.cumsum(lengths)), 0
+    for row in np.flatnonzero(apart).tolist():
+        text = content[offsets[row] : offsets[row + 1]]
+        theirs, _ = engine.encode(text, np.array([0, len(text)]))
+        pieces += [ids[done : bounds[row]], theirs]
+        lengths[row] = len(theirs)
+        done = int(bounds[row + 1])
+    return (np.concatenate([*pieces, ids[done:]]) if pieces else ids), lengths
+
+
+def valid(content: np.ndarray, offsets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The same texts, in which what is no UTF-8 has become U+FFFD, as Python's `errors="replace"` has it. No copy where nothing had to."""
+    if is_valid(content, offsets):
+        return content, offsets
+    texts = [content[a:b].tobytes().decode("utf-8", "replace").encode() for a, b in zip(offsets, offsets[1:], strict=False)]
+    return np.frombuffer(b"".join(texts), np.uint8), np.append(0, np.cumsum([len(t) for t in texts])).astype(np.int64)
+
+
+def is_valid(content: np.ndarray, offsets: np.ndarray) -> bool:
+    """Whether each of the texts is UTF-8."""
+    column = pa.Array.from_buffers(pa.large_binary(), len(offsets) - 1, [None, pa.py_buffer(np.ascontiguousarray(offsets)), pa.py_buffer(content)])
+    try:
+        column.cast(pa.large_string())
+    except pa.ArrowInvalid:
+        return False
+    return True
