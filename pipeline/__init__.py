@@ -23,12 +23,14 @@ _NAMES = {
     "measure": "pipeline.library",
     "near_duplicates": "pipeline.dedup.near",
     "open_release": "pipeline.shards",
+    "open_tokens": "pipeline.token_shards",
     "plan": "pipeline.planning",
     "probe": "pipeline.inspect.probe",
     "run": "pipeline.runner",
     "signatures": "pipeline.library",
     "takedown": "pipeline.publish.takedown",
     "verify": "pipeline.publish.verify",
+    "write_tokens": "pipeline.token_shards",
 }
 
 __all__ = list(_NAMES)  # one list of names, not two
@@ -41,6 +43,8 @@ if TYPE_CHECKING:
     from pipeline.runner import run as run
     from pipeline.shards import Release as Release
     from pipeline.shards import open_release as open_release
+    from pipeline.token_shards import open_tokens as open_tokens
+    from pipeline.token_shards import write_tokens as write_tokens
 
 
 def __getattr__(name: str) -> Any:

@@ -106,6 +106,72 @@ def explain(
 
 
 @app.command()
+def tokenize(
+    release: ReleaseArgument,
+    tokenizer: Annotated[str | None, typer.Option(metavar="NAME|PATH", help="A bundled one, or a tokenizer.json; the release's own by default.")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or reference. Changes no byte.")] = "auto",
+    out: Annotated[str | None, typer.Option(help="The folder to write; tokens/NAME@VERSION/TOKENIZER beside the folder of releases by default.")] = None,
+    layouts: Annotated[
+        list[str] | None, typer.Option("--format", metavar="megatron|nanotron", help="Write it for that trainer too, in a folder below (repeatable).")
+    ] = None,
+    append_eos: Annotated[bool, typer.Option("--append-eos/--no-append-eos", help="For those: end every document with the end of text.")] = True,
+    cpus: Cpus = None,
+) -> None:
+    """Write a release's tokens as shards that a trainer maps into memory. Run it again to go on."""
+    from rich.table import Table
+
+    from pipeline.inspect.progress import Shown
+    from pipeline.token_shards import write_tokens
+
+    console, cores = Console(), cpus or os.cpu_count() or 1
+    with Shown() as shown:
+        made = write_tokens(release, out, tokenizer=tokenizer, device=device, cpus=cores, layouts=layouts or (), append_eos=append_eos, progress=shown)
+    about = made.manifest
+    table = Table("split", "domain", title=f"Tokens of {about['release']} by {escape(made.tokenizer)} ({about['id_type']})", title_justify="left")
+    for name in ("documents", "tokens", "with repeats", "bytes per token"):
+        table.add_column(name, justify="right")
+    for split, domains in about["counts"].items():
+        for domain, n in domains.items():
+            rate = f"{n['text_bytes'] / n['tokens']:.2f}" if n["tokens"] else ""
+            table.add_row(split, domain, f"{n['documents']:,}", f"{n['tokens']:,}", f"{n['tokens_with_repeats']:,}" if split == "train" else "", rate)
+    table.caption_justify, counted = "left", about["counted_by"]
+    table.caption = (
+        f"Every document has as many as its {counted} says." if counted else "The release was not counted by this tokenizer: nothing to compare with."
+    )
+    console.print(table)
+    for path in [made.path, *(f"{made.path}/{layout}" for layout in layouts or ())]:
+        console.print(f"Tokens: {escape(path)}", soft_wrap=True, highlight=False)
+
+
+tokenizer_app = typer.Typer(no_args_is_help=True, help="Make a vocabulary.")
+app.add_typer(tokenizer_app, name="tokenizer")
+
+
+@tokenizer_app.command("train")
+def train_tokenizer(
+    release: ReleaseArgument,
+    out: Annotated[str, typer.Option(help="The folder to write tokenizer.json, summary.json and README.md to.", show_default=False)],
+    vocabulary: Annotated[int, typer.Option(help="Entries, bytes and special tokens included. Up to 65,536 ids fit uint16.")] = 65_536,
+    cpus: Cpus = None,
+) -> None:
+    """Train a byte-level BPE on a release's training documents, each as often as the release repeats it; no entry straddles a code point."""
+    from rich.table import Table
+
+    from pipeline.library import train_tokenizer as train
+
+    summary, console = train(release, out, vocabulary, cpus), Console()
+    table = Table("domain", title=f"{vocabulary:,} entries from {summary['release']}", title_justify="left")
+    for name in ("documents", "bytes", "bytes per token of validation"):
+        table.add_column(name, justify="right")
+    for domain, n in summary["trained_on"].items():
+        held_out = summary["validation"].get(domain)
+        rate = f"{held_out['bytes'] / held_out['tokens']:.2f}" if held_out else ""
+        table.add_row(domain, f"{n['documents']:,}", f"{n['bytes']:,}", rate)
+    console.print(table)
+    console.print(f"Tokenizer: {escape(out)}/tokenizer.json", soft_wrap=True, highlight=False)
+
+
+@app.command()
 def takedown(
     requests: Annotated[
         list[str], typer.Argument(metavar="ID|URL|HOST|text:PATH|FILE…", help="What is to go; a FILE holds one request a line.", show_default=False)

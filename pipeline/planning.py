@@ -290,7 +290,7 @@ def _steps(recipe: Recipe, units: list[Unit], sources: Mapping[str, Source], qua
             Step(
                 "tokens",
                 "count tokens",
-                identity={"tokenizers": hashes, "engines": {n: version(n) for n in ("gigatoken", "tokenizers")}, "format": FORMAT},
+                identity={"tokenizers": hashes, "engines": {"tokenizers": version("tokenizers")}, "format": FORMAT},
             ),
             state,
         )

@@ -15,6 +15,7 @@ LAYERS = {
     "measures": 20, "rewrite": 20, "dedup": 20, "tokenize": 20,
     "filter": 30,
     "sources": 40, "ledger": 40, "mix": 40, "budgets": 39, "downsample": 40, "shards": 40,
+    "token_shards": 45,
     "stages": 50,
     "recipe": 60,
     "planning": 70,
@@ -30,11 +31,10 @@ ONE_DOOR = {
     "torch": {"train", "measures", "tokenize"},
     "transformers": {"measures", "tokenize"},
     "fasttext": {"measures"},
-    "gigatoken": {"tokenize"},
     "tokenizers": {"tokenize", "measures"},
     "onnxruntime": {"measures"},
 }
-LAZY = {"ray", "torch", "transformers", "onnxruntime", "fasttext", "gigatoken", "tokenizers"}
+LAZY = {"ray", "torch", "transformers", "onnxruntime", "fasttext", "tokenizers"}
 
 FILES = sorted((ROOT / "pipeline").rglob("*.py"))
 

@@ -13,41 +13,68 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from pipeline.kernels.pieces import piece_end
-from pipeline.kernels.raw import hash_bytes, load, load_8, lowest_bit, match_64
+from pipeline.kernels.pieces import LETTER, OTHER, SPACE, _contraction, piece_end
+from pipeline.kernels.raw import hash_bytes, highest_bit, load, load_8, lowest_bit, match_64, prefetch, range_64
 
 _U = np.uint64
+_1, _2, _3, _4, _8, _16, _56, _63, _64, _128 = (np.uint64(n) for n in (1, 2, 3, 4, 8, 16, 56, 63, 64, 128))
+_NONE = np.uint8(0)
+_BLANK = np.uint8(0x20)
+_APOSTROPHE = np.uint64(0x27)
 _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
 _SECOND = np.uint64(0xC2B2AE3D27D4EB4F)
 _NO_PAIR = np.uint64(0xFFFF_FFFF_FFFF_FFFF)
 _NO_RANK = np.uint64(0xFFFF_FFFF)
 _LOW_32 = np.uint64(0xFFFF_FFFF)
 _ID = np.uint64(0x1F_FFFF)  # ids have 21 bits in a slot
-_HIGH_BITS = np.uint64(0x8080808080808080)
+NO_ID = 0xFFFF_FFFF
+LONGEST_REMEMBERED = 128  # bytes
 LONGEST_KEY = 15  # bytes of a word that has a slot
 SLOT = 4  # numbers of 64 bits: bytes 0 to 7; bytes 8 to 14 and the length; ids 0 to 2; ids 3 and 4 and how many ids
+_AHEAD = 32  # words whose slots are fetched together
 _INLINE = 5  # ids in a slot; longer rows of ids stand in the pool
 _SCAN = 48  # symbols of a word up to which looking at all pairs again is faster than a heap
+_FIRST = np.array([(1 << 8 * min(n, 8)) - 1 for n in range(16)], np.uint64)  # the bytes 0 to 7 of a word of n bytes
+_SECOND_EIGHT = np.array([(1 << 8 * max(n - 8, 0)) - 1 for n in range(16)], np.uint64)
 _WHOLE = np.uint64(0x80) << np.uint64(56)  # marks the key of a whole piece, where entries are looked up before merges
 
 
-class Rules(NamedTuple):
-    """A tokenizer's tables, as pipeline/tokenize/tables.py makes them."""
+class Merging(NamedTuple):
+    """What turns the bytes of a word into ids, as pipeline/tokenize/tables.py makes it."""
+
+    merges: np.ndarray  # `left << 32 | right` and `rank << 32 | made`, by hash. (slots, 2) uint64
+    shift: np.uint64
+    byte_ids: np.ndarray  # (256,) uint32
+    byte_pairs: np.ndarray  # (256, 256) uint64: what _rank_of says of two bytes
+    character_ids: np.ndarray  # (0x110000,) uint32, NO_ID where a character is no token; empty where merging has to begin with bytes
+
+
+class Cutting(NamedTuple):
+    """What cuts a text into words."""
 
     kinds: np.ndarray  # (0x110000,) uint8
     digits: int
     web: bool
-    byte_ids: np.ndarray  # (256,) uint32
-    keys: np.ndarray  # merges: left << 32 | right
-    values: np.ndarray  # rank << 32 | made
-    shift: np.uint64
     cuts: np.ndarray  # bits of pairs of characters side by side in an entry
     cut_shift: np.uint64
     straddled: np.ndarray  # (256, 256) bool
-    entry_slots: np.ndarray  # where entries are looked up before merges: slots by hash, of numbers of entries, -1 where free; else empty
-    entry_bytes: np.ndarray
-    entry_bounds: np.ndarray  # (entries + 1,) int64
-    entry_ids: np.ndarray  # (entries,) uint32
+
+
+class Entries(NamedTuple):
+    """Where entries are looked up before merges: a vocabulary by hash; all empty where merges alone say."""
+
+    slots: np.ndarray  # numbers of entries by hash, -1 where free
+    contents: np.ndarray
+    bounds: np.ndarray  # (entries + 1,) int64
+    ids: np.ndarray  # (entries,) uint32
+
+
+class Rules(NamedTuple):
+    """A tokenizer."""
+
+    cutting: Cutting
+    merging: Merging
+    entries: Entries
 
 
 class Memory(NamedTuple):
@@ -55,32 +82,34 @@ class Memory(NamedTuple):
 
     slots: np.ndarray  # (SLOT * power of two,) uint64; all zero: free
     shift: np.uint64
-    pool: np.ndarray  # (numbers,) uint32
+    pool: np.ndarray  # ids of words with more than a slot holds. (numbers,) uint32
     counts: np.ndarray  # slots taken, numbers in the pool. (2,) int64
+    long_slots: np.ndarray  # longer words: hash, where the bytes are, where the ids are, how many of both. (SLOT * power of two,) uint64
+    long_bytes: np.ndarray  # (bytes,) uint8
+    long_pool: np.ndarray  # (numbers,) uint32
+    long_counts: np.ndarray  # slots, bytes, numbers that are taken. (3,) int64
 
 
 @njit(cache=True, nogil=True, inline="always")
-def _rank_of(left: np.uint64, right: np.uint64, keys: np.ndarray, values: np.ndarray, shift: np.uint64) -> np.uint64:
+def _rank_of(left: np.uint64, right: np.uint64, merges: np.ndarray, shift: np.uint64) -> np.uint64:
     """`rank << 32 | made` of two neighbours; all ones: they do not merge."""
     key = left << _U(32) | right
     slot = key * _MULTIPLIER >> shift
-    last = _U(keys.size - 1)
-    while keys[slot] != key:
-        if keys[slot] == _NO_PAIR:
+    last = _U(len(merges) - 1)
+    while merges[slot, 0] != key:
+        if merges[slot, 0] == _NO_PAIR:
             return _NO_PAIR
         slot = (slot + _U(1)) & last
-    return values[slot]
+    return merges[slot, 1]
 
 
 @njit(cache=True, nogil=True)
-def _merge_scan(symbols: np.ndarray, n: int, pairs: np.ndarray, keys: np.ndarray, values: np.ndarray, shift: np.uint64) -> int:
-    """Merge symbols[:n] in place by looking at every pair; returns how many are left."""
-    for k in range(n - 1):
-        pairs[k] = _rank_of(symbols[k], symbols[k + 1], keys, values, shift)
+def _merge_scan(symbols: np.ndarray, n: int, pairs: np.ndarray, merges: np.ndarray, shift: np.uint64) -> int:
+    """Merge symbols[:n] in place by looking at every pair, of which pairs[: n - 1] tells what they make; returns how many are left."""
     while n > 1:
         best, at = _NO_PAIR, -1
         for k in range(n - 1):
-            if pairs[k] >> _U(32) < best >> _U(32):
+            if pairs[k] < best:
                 best, at = pairs[k], k
         if at < 0:
             break
@@ -90,9 +119,9 @@ def _merge_scan(symbols: np.ndarray, n: int, pairs: np.ndarray, keys: np.ndarray
             symbols[k] = symbols[k + 1]
             pairs[k] = pairs[k + 1]
         if at > 0:
-            pairs[at - 1] = _rank_of(symbols[at - 1], symbols[at], keys, values, shift)
+            pairs[at - 1] = _rank_of(symbols[at - 1], symbols[at], merges, shift)
         if at + 1 < n:
-            pairs[at] = _rank_of(symbols[at], symbols[at + 1], keys, values, shift)
+            pairs[at] = _rank_of(symbols[at], symbols[at + 1], merges, shift)
     return n
 
 
@@ -128,7 +157,7 @@ def _pop(heap: np.ndarray, size: int) -> int:
 
 
 @njit(cache=True, nogil=True)
-def merge_long(symbols: np.ndarray, n: int, keys: np.ndarray, values: np.ndarray, shift: np.uint64) -> int:
+def merge_long(symbols: np.ndarray, n: int, merges: np.ndarray, shift: np.uint64) -> int:
     """Merge symbols[:n] in place with a heap of `rank << 32 | place`; returns how many are left. O(n log n) time, 40 bytes a symbol."""
     after = np.empty(n + 1, np.int64)
     before = np.empty(n + 1, np.int64)
@@ -139,7 +168,7 @@ def merge_long(symbols: np.ndarray, n: int, keys: np.ndarray, values: np.ndarray
         after[k] = k + 1
         before[k] = k - 1
         if k + 1 < n:
-            pairs[k] = _rank_of(symbols[k], symbols[k + 1], keys, values, shift)
+            pairs[k] = _rank_of(symbols[k], symbols[k + 1], merges, shift)
             if pairs[k] != _NO_PAIR:
                 size = _push(heap, size, (pairs[k] >> _U(32)) << _U(32) | _U(k))
     while size > 0:
@@ -156,12 +185,12 @@ def merge_long(symbols: np.ndarray, n: int, keys: np.ndarray, values: np.ndarray
             before[after[gone]] = at
         pairs[at] = _NO_PAIR
         if after[at] < n:
-            pairs[at] = _rank_of(symbols[at], symbols[after[at]], keys, values, shift)
+            pairs[at] = _rank_of(symbols[at], symbols[after[at]], merges, shift)
             if pairs[at] != _NO_PAIR:
                 size = _push(heap, size, (pairs[at] >> _U(32)) << _U(32) | _U(at))
         left = before[at]
         if left >= 0:
-            pairs[left] = _rank_of(symbols[left], symbols[at], keys, values, shift)
+            pairs[left] = _rank_of(symbols[left], symbols[at], merges, shift)
             if pairs[left] != _NO_PAIR:
                 size = _push(heap, size, (pairs[left] >> _U(32)) << _U(32) | _U(left))
     left_over, k = 0, 0
@@ -173,72 +202,120 @@ def merge_long(symbols: np.ndarray, n: int, keys: np.ndarray, values: np.ndarray
 
 
 @njit(cache=True, nogil=True)
-def find_entry(data: np.ndarray, begin: int, end: int, rules: Rules) -> int:
+def find_entry(data: np.ndarray, begin: int, end: int, entries: Entries) -> int:
     """The number of the entry that is data[begin:end]; -1: none is."""
-    if rules.entry_slots.size == 0:
-        return -1
-    last = _U(rules.entry_slots.size - 1)
+    last = _U(entries.slots.size - 1)
     slot = hash_bytes(data, begin, end) & last
-    while rules.entry_slots[slot] >= 0:
-        entry = rules.entry_slots[slot]
-        first = rules.entry_bounds[entry]
-        n = rules.entry_bounds[entry + 1] - first
-        if n == end - begin:
-            k = 0
-            while k < n and rules.entry_bytes[first + k] == data[begin + k]:
-                k += 1
-            if k == n:
-                return entry
-        slot = (slot + _U(1)) & last
+    while entries.slots[slot] >= 0:
+        entry = entries.slots[slot]
+        first = entries.bounds[entry]
+        if entries.bounds[entry + 1] - first == end - begin and _same(data, begin, entries.contents, first, end - begin):
+            return entry
+        slot = (slot + _1) & last
     return -1
 
 
 @njit(cache=True, nogil=True)
-def word_ids(data: np.ndarray, begin: int, end: int, whole: bool, rules: Rules, scratch: np.ndarray) -> np.ndarray:
-    """The ids of a word by merging its bytes, or as the entry that it is if it is a whole piece. Valid until scratch is used again."""
-    if whole:
-        entry = find_entry(data, begin, end, rules)
-        if entry >= 0:
-            scratch[0] = rules.entry_ids[entry]
-            return scratch[:1]
-    n = end - begin
-    byte_ids, keys, values, shift = rules.byte_ids, rules.keys, rules.values, rules.shift
-    if n <= _SCAN:
-        for k in range(n):
-            scratch[k] = byte_ids[data[begin + k]]
-        return scratch[: _merge_scan(scratch, n, scratch[_SCAN:], keys, values, shift)]
-    symbols = np.empty(n, np.uint64)
-    for k in range(n):
-        symbols[k] = byte_ids[data[begin + k]]
-    return symbols[: merge_long(symbols, n, keys, values, shift)]
+def _same(one: np.ndarray, i: int, other: np.ndarray, j: int, n: int) -> bool:
+    """Whether n bytes are the same."""
+    k = 0
+    while k < n and one[i + k] == other[j + k]:
+        k += 1
+    return k == n
 
 
 @njit(cache=True, nogil=True, inline="always")
-def _code_point(data: np.ndarray, i: int) -> tuple[np.uint64, int]:
+def _code_point(data: np.ndarray, i: np.uint64) -> tuple[np.uint64, np.uint64]:
     """The code point that begins at byte i, and its length."""
     lead = data[i]
     if lead < 0x80:
-        return _U(lead), 1
+        return _U(lead), _1
     if lead < 0xE0:
-        return _U(lead & 0x1F) << _U(6) | _U(data[i + 1] & 0x3F), 2
+        return _U(lead & 0x1F) << _U(6) | _U(data[i + _1] & 0x3F), _2
     if lead < 0xF0:
-        return _U(lead & 0x0F) << _U(12) | _U(data[i + 1] & 0x3F) << _U(6) | _U(data[i + 2] & 0x3F), 3
-    return _U(lead & 0x07) << _U(18) | _U(data[i + 1] & 0x3F) << _U(12) | _U(data[i + 2] & 0x3F) << _U(6) | _U(data[i + 3] & 0x3F), 4
+        return _U(lead & 0x0F) << _U(12) | _U(data[i + _1] & 0x3F) << _U(6) | _U(data[i + _2] & 0x3F), _3
+    return _U(lead & 0x07) << _U(18) | _U(data[i + _1] & 0x3F) << _U(12) | _U(data[i + _2] & 0x3F) << _U(6) | _U(data[i + _3] & 0x3F), _4
 
 
 @njit(cache=True, nogil=True)
-def word_end(data: np.ndarray, i: int, end: int, cuts: np.ndarray, cut_shift: np.uint64, straddled: np.ndarray) -> int:
-    """Where the first word of the piece data[i:end] ends: before the first pair of characters that no entry holds side by side."""
+def _symbols(data: np.ndarray, begin: int, end: int, byte_ids: np.ndarray, character_ids: np.ndarray, symbols: np.ndarray) -> int:
+    """What merging begins with: the characters that are tokens, and the bytes of all others. Returns how many there are."""
+    i, stop, n = _U(begin), _U(end), 0
+    if character_ids.size == 0:
+        while i < stop:
+            symbols[n] = byte_ids[data[i]]
+            n += 1
+            i += _1
+        return n
+    while i < stop:
+        c, size = _code_point(data, i)
+        if character_ids[c] != NO_ID:
+            symbols[n] = character_ids[c]
+            n += 1
+        else:
+            for k in range(size):
+                symbols[n] = byte_ids[data[i + k]]
+                n += 1
+        i += size
+    return n
+
+
+@njit(cache=True, nogil=True)
+def merged(data: np.ndarray, begin: int, end: int, merging: Merging, scratch: np.ndarray) -> np.ndarray:
+    """The ids of the word data[begin:end]. Valid until scratch, (2 * _SCAN + 8,) uint64, is used again."""
+    merges, shift = merging.merges, merging.shift
+    n = end - begin
+    symbols = scratch if n <= _SCAN else np.empty(n, np.uint64)
+    if n > _SCAN:
+        n = _symbols(data, begin, end, merging.byte_ids, merging.character_ids, symbols)
+        return symbols[: merge_long(symbols, n, merges, shift)]
+    pairs = scratch[_SCAN:]
+    ascii_only = np.uint8(0)
+    for k in range(begin, end):
+        ascii_only |= data[k]
+    if merging.character_ids.size == 0 or ascii_only < 0x80:
+        for k in range(n):
+            symbols[k] = merging.byte_ids[data[begin + k]]
+        for k in range(n - 1):
+            pairs[k] = merging.byte_pairs[data[begin + k], data[begin + k + 1]]
+    else:
+        n = _symbols(data, begin, end, merging.byte_ids, merging.character_ids, symbols)
+        for k in range(n - 1):
+            pairs[k] = _rank_of(symbols[k], symbols[k + 1], merges, shift)
+    return symbols[: _merge_scan(symbols, n, pairs, merges, shift)]
+
+
+@njit(cache=True, nogil=True)
+def _word_ids(data: np.ndarray, begin: int, end: int, whole: bool, entries: Entries, merging: Merging, scratch: np.ndarray) -> np.ndarray:
+    """The ids of a word: of a whole piece that is an entry (where `whole` says that entries come first) that one, else by merging."""
+    if whole:
+        entry = find_entry(data, begin, end, entries)
+        if entry >= 0:
+            scratch[0] = entries.ids[entry]
+            return scratch[:1]
+    return merged(data, begin, end, merging, scratch)
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _is_cut(left: np.uint64, right: np.uint64, last: int, first: int, cuts: np.ndarray, shift: np.uint64, straddled: np.ndarray) -> bool:
+    """Whether no entry reaches from one character to the next. last and first: the bytes that touch."""
+    bit = (left << _U(21) | right) * _MULTIPLIER >> shift
+    return not (cuts[bit >> _U(6)] >> (bit & _63) & _1) and not straddled[last, first]
+
+
+@njit(cache=True, nogil=True)
+def word_end(data: np.ndarray, begin: int, end: int, cuts: np.ndarray, cut_shift: np.uint64, straddled: np.ndarray) -> int:
+    """Where the first word of the piece data[begin:end] ends: before the first pair of characters that no entry holds side by side."""
+    i, stop = _U(begin), _U(end)
     left, size = _code_point(data, i)
     i += size
-    while i < end:
+    while i < stop:
         right, size = _code_point(data, i)
-        bit = (left << _U(21) | right) * _MULTIPLIER >> cut_shift
-        if not (cuts[bit >> _U(6)] >> (bit & _U(63)) & _U(1)) and not straddled[data[i - 1], data[i]]:
-            return i
+        if _is_cut(left, right, data[i - _1], data[i], cuts, cut_shift, straddled):
+            break
         left = right
         i += size
-    return i
+    return np.int64(i)
 
 
 @njit(cache=True, nogil=True)
@@ -266,74 +343,255 @@ def _remember(
 
 
 @njit(cache=True, nogil=True)
-def _encode_segment(
-    data: np.ndarray, i: int, end: int, rules: Rules, memory: Memory, scratch: np.ndarray, ids: np.ndarray, o: np.uint64
-) -> np.uint64:
-    """Write the ids of data[i:end], a text of its own, from ids[o] on; returns where they end."""
-    kinds, digits, web, cuts, cut_shift, straddled = rules.kinds, rules.digits, rules.web, rules.cuts, rules.cut_shift, rules.straddled
-    slots, slot_shift, pool, counts = memory.slots, memory.shift, memory.pool, memory.counts
-    by_entry = rules.entry_slots.size > 0
-    last = _U(slots.size // SLOT - 1)
-    size = data.size
-    while i < end:
-        start, stop = i, piece_end(data, i, end, kinds, digits, web)
-        while i < stop:
-            n = stop - i
-            high = _U(0)
-            if n <= LONGEST_KEY:
-                if i + 16 <= size:
-                    low = load_8(data, _U(i))
-                    if n <= 8:
-                        low &= _NO_PAIR >> _U(64 - 8 * n)
-                    else:
-                        high = load_8(data, _U(i + 8)) & _NO_PAIR >> _U(128 - 8 * n)
-                else:
-                    low = load(data, i, n)
-                    if n > 8:
-                        high = load(data, i + 8, n - 8)
-            e = stop
-            if n > LONGEST_KEY or (low | high) & _HIGH_BITS:
-                e = word_end(data, i, stop, cuts, cut_shift, straddled)
-                n = e - i
-                if n > LONGEST_KEY:
-                    for token in word_ids(data, i, e, i == start and e == stop, rules, scratch):
-                        ids[o] = token
-                        o += _U(1)
-                    i = e
+def mark_words(data: np.ndarray, begin: int, end: int, cutting: Cutting, starts: np.ndarray) -> int:
+    """Where each word of data[begin:end], a text of its own, begins; returns how many there are, and writes where the text ends behind them.
+
+    A start is `place << 1 | whether a piece begins there too`, and places count from `begin`. starts: (bytes + 65,) uint32. Words of
+    ASCII are whole pieces.
+    """
+    kinds, digits, web, cuts, cut_shift, straddled = cutting
+    i, stop, base, size = _U(begin), _U(end), _U(begin), _U(data.size)
+    n = _U(0)
+    while i < stop:
+        if i + _64 <= size:
+            high = range_64(data, i, _NONE, np.uint8(0x80), np.uint8(0x7F))
+            known = lowest_bit(high) if high else _64  # bytes that are looked at together
+            at_end = stop - i <= known
+            if at_end:
+                known = stop - i
+            if known >= _4:
+                bits = _ascii_starts(data, i, known, stop, digits, web)
+                if at_end or bits > _1:
+                    last = _64 if at_end else highest_bit(bits)
+                    if not at_end:
+                        bits ^= _1 << last
+                    while bits:
+                        starts[n] = (i - base + lowest_bit(bits)) << _1 | _1
+                        n += _1
+                        bits &= bits - _1
+                    if at_end:
+                        break
+                    i += last
                     continue
-                low = load(data, i, n)
-                high = load(data, i + 8, n - 8) if n > 8 else _U(0)
-            high |= _U(n) << _U(56)
-            whole = i == start and e == stop
-            if by_entry and whole:
+        starts[n] = (i - base) << _1 | _1
+        n += _1
+        # A piece is a run of letters behind one sign at most, or something else.
+        left, length = _code_point(data, i)
+        kind = kinds[left]
+        i += length
+        if kind != LETTER:
+            joins = i < stop and (kind == OTHER or kind == SPACE if web else data[i - _1] == _BLANK)
+            if joins and not (left == _APOSTROPHE):
+                right, length = _code_point(data, i)
+                if kinds[right] == LETTER:
+                    if _is_cut(left, right, data[i - _1], data[i], cuts, cut_shift, straddled):
+                        starts[n] = (i - base) << _1
+                        n += _1
+                    left = right
+                    i += length
+                    kind = np.uint8(LETTER)
+        if kind == LETTER:
+            while i < stop:
+                right, length = _code_point(data, i)
+                if kinds[right] != LETTER:
+                    break
+                if _is_cut(left, right, data[i - _1], data[i], cuts, cut_shift, straddled):
+                    starts[n] = (i - base) << _1
+                    n += _1
+                left = right
+                i += length
+        else:
+            first = starts[n - _1] >> np.uint32(1)
+            until = _U(piece_end(data, np.int64(first + base), end, kinds, digits, web))
+            while i < until:
+                right, length = _code_point(data, i)
+                if _is_cut(left, right, data[i - _1], data[i], cuts, cut_shift, straddled):
+                    starts[n] = (i - base) << _1
+                    n += _1
+                left = right
+                i += length
+    starts[n] = (stop - base) << _1 | _1
+    return np.int64(n)
+
+
+@njit(cache=True, nogil=True)
+def _ascii_starts(data: np.ndarray, i: np.uint64, known: np.uint64, stop: np.uint64, digits: int, web: bool) -> np.uint64:
+    """Where pieces begin among `known` (1 to 64) ASCII bytes, the first of which begins one; one bit each, the first one lowest.
+
+    The text ends at byte `stop`. Where it goes on behind these bytes, so may the last piece.
+    """
+    at_end = i + known == stop
+    valid = _NO_PAIR >> (_64 - known)
+    letter = range_64(data, i, np.uint8(0x20), np.uint8(0x61), np.uint8(25)) & valid
+    number = range_64(data, i, _NONE, np.uint8(0x30), np.uint8(9)) & valid
+    blank = match_64(data, i, np.uint8(0xFF), np.uint8(0x20)) & valid
+    white = (range_64(data, i, _NONE, np.uint8(9), np.uint8(4)) | blank) & valid
+    other = valid & ~(letter | number | white)
+    newline = (match_64(data, i, np.uint8(0xFF), np.uint8(10)) | match_64(data, i, np.uint8(0xFF), np.uint8(13))) & valid
+    after_blank = blank << _1
+    other_start = other & ~(other << _1) & ~after_blank
+    single = other_start & ~(other >> _1)
+    letter_start = letter & ~(letter << _1)
+    if web:
+        starts = letter_start & ~((white & ~newline) << _1) & ~(single << _1)
+        if digits == 1:
+            starts |= number
+        else:
+            group = number & ~(number << _1)
+            while group:
+                starts |= group
+                group = group << _3 & number & number << _1 & number << _2
+        absorbed = newline & ~(newline + (newline & other << _1))
+        white &= ~absorbed
+    else:
+        starts = (letter_start | number & ~(number << _1)) & ~after_blank
+    runs = white & ~(white << _1)
+    starts |= other_start | runs | _1
+    quotes = single & match_64(data, i, np.uint8(0xFF), np.uint8(0x27))
+    while quotes:
+        at = lowest_bit(quotes)
+        size = _U(_contraction(data, np.int64(i + at), np.int64(stop), web))
+        if size:
+            starts &= ~(_2 << at)
+            if at + size < _64:
+                starts |= letter & _1 << at + size
+        quotes &= quotes - _1
+    runs &= white >> _1
+    while runs:
+        at = lowest_bit(runs)
+        rest = ~(white >> at)
+        size = lowest_bit(rest) if rest else _64 - at
+        within = (_NO_PAIR >> (_64 - size)) << at
+        lines = newline & within
+        after = at + size
+        open_end = after == known
+        if open_end and not at_end:
+            break  # who knows how it goes on
+        if web and lines:
+            at = highest_bit(lines) + _1
+            if at < after:
+                starts |= _1 << at
+        if not open_end and after - at > _1:
+            starts |= _1 << (after - _1)
+        runs &= runs - _1
+    return starts & valid
+
+
+@njit(cache=True, nogil=True)
+def _look_up(
+    data: np.ndarray, begin: int, starts: np.ndarray, words: int, rules: Rules, memory: Memory, scratch: np.ndarray, ids: np.ndarray, o: np.uint64
+) -> np.uint64:
+    """Write the ids of marked words from ids[o] on; returns where they end."""
+    slots, slot_shift, pool, counts = memory.slots, memory.shift, memory.pool, memory.counts
+    entries, merging = rules.entries, rules.merging
+    by_entry = rules.entries.slots.size > 0
+    last = _U(slots.size // SLOT - 1)
+    size = _U(data.size)
+    base = _U(begin)
+    keys = np.empty((_AHEAD, 3), np.uint64)
+    for first_word in range(_U(0), _U(words), _U(_AHEAD)):
+        ahead = min(_U(_AHEAD), _U(words) - first_word)
+        for k in range(ahead):  # where all of them are looked for, so that the memory is on its way
+            start, stop = _U(starts[first_word + k]), _U(starts[first_word + k + _1])
+            i, n = base + (start >> _1), (stop >> _1) - (start >> _1)
+            if n > _U(LONGEST_KEY):
+                continue
+            if i + _16 <= size:
+                low, high = load_8(data, i) & _FIRST[n], load_8(data, i + _8) & _SECOND_EIGHT[n]
+            else:
+                low = load(data, np.int64(i), np.int64(n))
+                high = load(data, np.int64(i + _8), np.int64(n - _8)) if n > _8 else _U(0)
+            high |= n << _56
+            if by_entry and start & stop & _1:
                 high |= _WHOLE
             spread = (low ^ high * _SECOND) * _MULTIPLIER
             spread ^= spread >> _U(32)
-            slot = (spread * _SECOND >> slot_shift) * _U(SLOT)
-            while slots[slot] != low or slots[slot + _U(1)] != high:
-                if slots[slot + _U(1)] == _U(0):
+            slot = (spread * _SECOND >> slot_shift) << _2
+            prefetch(slots, slot)
+            keys[k, 0] = low
+            keys[k, 1] = high
+            keys[k, 2] = slot
+        for k in range(ahead):
+            start, stop = _U(starts[first_word + k]), _U(starts[first_word + k + _1])
+            i, e = base + (start >> _1), base + (stop >> _1)
+            whole = by_entry and start & stop & _1
+            if e - i > _U(LONGEST_KEY):
+                o = _long_word(data, np.int64(i), np.int64(e), whole, rules, memory, scratch, ids, o)
+                continue
+            low, high, slot = keys[k, 0], keys[k, 1], keys[k, 2]
+            while slots[slot] != low or slots[slot + _1] != high:
+                if slots[slot + _1] == _U(0):
                     if counts[0] * 2 > slots.size // SLOT or counts[1] + 16 > pool.size:
                         slots[:] = 0
                         counts[:] = 0
-                        slot = (spread * _SECOND >> slot_shift) * _U(SLOT)
-                    _remember(slots, slot, low, high, word_ids(data, i, e, whole, rules, scratch), pool, counts)
+                        slot = keys[k, 2]
+                    _remember(slots, slot, low, high, _word_ids(data, np.int64(i), np.int64(e), whole, entries, merging, scratch), pool, counts)
                     break
-                slot = (slot // _U(SLOT) + _U(1) & last) * _U(SLOT)
-            first, second = slots[slot + _U(2)], slots[slot + _U(3)]
+                slot = ((slot >> _2) + _1 & last) << _2
+            first, second = slots[slot + _2], slots[slot + _3]
             found = second >> _U(42)
             if found <= _U(_INLINE):
                 ids[o] = first & _ID
-                ids[o + _U(1)] = first >> _U(21) & _ID
-                ids[o + _U(2)] = first >> _U(42)
-                if found > _U(3):
-                    ids[o + _U(3)] = second & _ID
-                    ids[o + _U(4)] = second >> _U(21) & _ID
+                ids[o + _1] = first >> _U(21) & _ID
+                ids[o + _2] = first >> _U(42)
+                if found > _3:
+                    ids[o + _3] = second & _ID
+                    ids[o + _4] = second >> _U(21) & _ID
                 o += found
             else:
+                for p in range(found):
+                    ids[o] = pool[first + p]
+                    o += _1
+    return o
+
+
+@njit(cache=True, nogil=True)
+def _long_word(
+    data: np.ndarray, begin: int, end: int, whole: bool, rules: Rules, memory: Memory, scratch: np.ndarray, ids: np.ndarray, o: np.uint64
+) -> np.uint64:
+    """Write the ids of a word of more than 15 bytes, and remember it if it is not too long: rows of blanks or dashes come often."""
+    n = end - begin
+    remember = n <= LONGEST_REMEMBERED
+    slots, counts = memory.long_slots, memory.long_counts
+    last = _U(slots.size // SLOT - 1)
+    slot = _U(0)
+    hashed = _U(0)
+    if remember:
+        hashed = hash_bytes(data, begin, end) << _1 | _U(whole)
+        slot = (hashed >> _16 & last) * _U(SLOT)
+        while slots[slot + _3]:
+            if slots[slot] == hashed and slots[slot + _3] >> _U(32) == _U(n) and _same(data, begin, memory.long_bytes, np.int64(slots[slot + _1]), n):
+                first = slots[slot + _2]
+                found = slots[slot + _3] & _LOW_32
                 for k in range(found):
-                    ids[o] = pool[first + _U(k)]
-                    o += _U(1)
-            i = e
+                    ids[o + k] = memory.long_pool[first + k]
+                return o + found
+            slot = ((slot >> _2) + _1 & last) << _2
+    start = o
+    i = begin
+    while i < end:  # ASCII has not been cut yet
+        e = word_end(data, i, end, rules.cutting.cuts, rules.cutting.cut_shift, rules.cutting.straddled)
+        for token in _word_ids(data, i, e, whole and i == begin and e == end, rules.entries, rules.merging, scratch):
+            ids[o] = token
+            o += _1
+        i = e
+    if remember:
+        found = o - start
+        if counts[0] * 2 > slots.size // SLOT or counts[1] + n > memory.long_bytes.size or counts[2] + n > memory.long_pool.size:
+            slots[:] = 0
+            counts[:] = 0
+            slot = (hashed >> _16 & last) * _U(SLOT)
+        slots[slot] = hashed
+        slots[slot + _1] = _U(counts[1])
+        slots[slot + _2] = _U(counts[2])
+        slots[slot + _3] = _U(n) << _U(32) | found
+        for k in range(n):
+            memory.long_bytes[counts[1] + k] = data[begin + k]
+        for k in range(found):
+            memory.long_pool[_U(counts[2]) + k] = ids[start + k]
+        counts[0] += 1
+        counts[1] += n
+        counts[2] += np.int64(found)
     return o
 
 
@@ -387,14 +645,43 @@ def _next_of(data: np.ndarray, i: int, end: int, firsts: np.ndarray) -> int:
 
 
 @njit(cache=True, nogil=True)
+def are_utf8(data: np.ndarray, offsets: np.ndarray) -> bool:
+    """Whether each text is UTF-8: no byte out of place, no code point written too long, no surrogate, none above U+10FFFF."""
+    size = _U(data.size)
+    for text in range(len(offsets) - 1):
+        i, end = _U(offsets[text]), _U(offsets[text + 1])
+        while i < end:
+            lead = data[i]
+            if lead < 0x80:
+                if i + _64 <= end and i + _64 <= size:
+                    high = range_64(data, i, _NONE, np.uint8(0x80), np.uint8(0x7F))
+                    i += lowest_bit(high) if high else _64
+                else:
+                    i += _1
+                continue
+            length = _2 if lead < 0xE0 else _3 if lead < 0xF0 else _4
+            if lead < 0xC2 or lead > 0xF4 or i + length > end:
+                return False
+            second = data[i + _1]
+            low = 0xA0 if lead == 0xE0 else 0x90 if lead == 0xF0 else 0x80
+            high_end = 0x9F if lead == 0xED else 0x8F if lead == 0xF4 else 0xBF
+            if second < low or second > high_end:
+                return False
+            if (length > _2 and data[i + _2] & 0xC0 != 0x80) or (length > _3 and data[i + _3] & 0xC0 != 0x80):
+                return False
+            i += length
+    return True
+
+
+@njit(cache=True, nogil=True)
 def texts_with(data: np.ndarray, offsets: np.ndarray, marked: np.ndarray) -> np.ndarray:
     """Which texts hold a code point that is marked. marked: (0x110000,) bool. (texts,) bool"""
     held = np.zeros(len(offsets) - 1, np.bool_)
     for text in range(len(offsets) - 1):
-        i, end = offsets[text], offsets[text + 1]
+        i, end = _U(offsets[text]), _U(offsets[text + 1])
         while i < end:
             if data[i] < 0x80:
-                i += 1
+                i += _1
                 continue
             c, size = _code_point(data, i)
             if marked[c]:
@@ -411,16 +698,22 @@ def encode(data: np.ndarray, offsets: np.ndarray, added: np.ndarray, rules: Rule
     added: begin, end and id of the added tokens in the texts, in order, (n, 3) int64. ids: (bytes + 8,) uint32; lengths: (texts,) int64.
     """
     scratch = np.empty(2 * _SCAN + 8, np.uint64)
+    longest = 0
+    for text in range(len(offsets) - 1):
+        longest = max(longest, offsets[text + 1] - offsets[text])
+    starts = np.empty(longest + 65, np.uint32)
     o = _U(0)
     m = 0
     for text in range(len(offsets) - 1):
         i, before = offsets[text], o
         while m < len(added) and added[m, 0] < offsets[text + 1]:
-            o = _encode_segment(data, i, added[m, 0], rules, memory, scratch, ids, o)
+            words = mark_words(data, i, added[m, 0], rules.cutting, starts)
+            o = _look_up(data, i, starts, words, rules, memory, scratch, ids, o)
             ids[o] = added[m, 2]
             o += _U(1)
             i = added[m, 1]
             m += 1
-        o = _encode_segment(data, i, offsets[text + 1], rules, memory, scratch, ids, o)
+        words = mark_words(data, i, offsets[text + 1], rules.cutting, starts)
+        o = _look_up(data, i, starts, words, rules, memory, scratch, ids, o)
         lengths[text] = o - before
     return np.int64(o)

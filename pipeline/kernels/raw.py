@@ -64,6 +64,55 @@ def match_64(_typing: Any, array: Any, _at: Any, _mask: Any, _value: Any) -> Any
 
 
 @intrinsic
+def range_64(_typing: Any, array: Any, _at: Any, _or: Any, _low: Any, _span: Any) -> Any:
+    """For the 64 bytes from a place on: which have `(byte | or) - low <= span`, modulo 256? One bit each, the first one lowest. They must exist."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        values = context.make_array(signature.args[0])(context, builder, arguments[0])
+        vector = ir.VectorType(ir.IntType(8), 64)
+        address = builder.gep(values.data, [arguments[1]])
+        entries = builder.load(builder.bitcast(address, vector.as_pointer()))
+        entries.align = 1
+
+        def splat(number: Any) -> Any:
+            one = builder.insert_element(ir.Constant(vector, ir.Undefined), number, ir.Constant(ir.IntType(32), 0))
+            zeros = ir.Constant(ir.VectorType(ir.IntType(32), 64), [0] * 64)
+            return builder.shuffle_vector(one, ir.Constant(vector, ir.Undefined), zeros)
+
+        shifted = builder.sub(builder.or_(entries, splat(arguments[2])), splat(arguments[3]))
+        return builder.bitcast(builder.icmp_unsigned("<=", shifted, splat(arguments[4])), ir.IntType(64))
+
+    return types.uint64(array, types.uint64, types.uint8, types.uint8, types.uint8), generate
+
+
+@intrinsic
+def prefetch(_typing: Any, array: Any, _at: Any) -> Any:
+    """Ask for an entry of an array that will be read soon."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        values = context.make_array(signature.args[0])(context, builder, arguments[0])
+        address = builder.bitcast(builder.gep(values.data, [arguments[1]]), ir.IntType(8).as_pointer())
+        i32 = ir.IntType(32)
+        kind = ir.FunctionType(ir.VoidType(), [ir.IntType(8).as_pointer(), i32, i32, i32])
+        call = builder.module.globals.get("llvm.prefetch.p0i8") or ir.Function(builder.module, kind, "llvm.prefetch.p0i8")
+        builder.call(call, [address, ir.Constant(i32, 0), ir.Constant(i32, 3), ir.Constant(i32, 1)])
+        return context.get_dummy_value()
+
+    return types.void(array, types.uint64), generate
+
+
+@intrinsic
+def highest_bit(_typing: Any, _bits: Any) -> Any:
+    """The place of the highest bit set; there is one."""
+
+    def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        zeros = builder.ctlz(arguments[0], ir.Constant(ir.IntType(1), 1))
+        return builder.sub(ir.Constant(ir.IntType(64), 63), zeros)
+
+    return types.uint64(types.uint64), generate
+
+
+@intrinsic
 def lowest_bit(_typing: Any, _bits: Any) -> Any:
     """The place of the lowest bit set; there is one."""
 

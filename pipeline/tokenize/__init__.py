@@ -1,33 +1,34 @@
-"""Tokens: the tokenizer that ships (skypile-65k), exact counts, and ids. How it was trained is in train.py.
+"""Tokens: the tokenizer that ships (skypile-65k), exact counts, and ids, by three engines that agree on every id.
 
 - ``TokenCounter(tokenizer_json)(texts)``: exact counts, (texts,) int64
-- ``encode(texts, tokenizer="skypile-65k")``: ids (tokens,) uint16 and offsets (texts + 1,) int64
+- ``encode(texts, tokenizer="skypile-65k", device="auto")``: ids and offsets
+- ``open_engine(tokenizer, device)``: an engine, for UTF-8 bytes and offsets as Arrow holds them
+
+    bpe.py        a tokenizer.json as arrays; what cannot be exact is refused      patterns.py   what cuts a text into pieces
+    reference.py  Hugging Face `tokenizers`                                        tables.py     what the engines look things up in
+    cpu.py        compiled for the CPU (pipeline/kernels/bpe.py)                   train.py      makes a vocabulary
+    gpu.py        torch tensors and Triton kernels                                 count.py      columns of texts
 """
 
 from functools import lru_cache
 
 import numpy as np
 
-from pipeline.errors import ModelError
-from pipeline.store import open_data
 from pipeline.tokenize.count import TextColumn, TokenCounter
+from pipeline.tokenize.engine import DEVICES, Engine, open_engine
 
-__all__ = ["TokenCounter", "encode"]
-
-TOKENIZERS = ("skypile-65k",)
+__all__ = ["DEVICES", "Engine", "TokenCounter", "encode", "open_engine"]
 
 
-def encode(texts: TextColumn, tokenizer: str = "skypile-65k") -> tuple[np.ndarray, np.ndarray]:
+def encode(texts: TextColumn, tokenizer: str = "skypile-65k", device: str = "auto") -> tuple[np.ndarray, np.ndarray]:
     """Ids end to end, and where each text begins and ends among them; no special tokens are added.
 
-    (tokens,) uint16, (texts + 1,) int64. Raises ModelError for a tokenizer that does not ship.
+    `tokenizer` is one that ships or a path to a tokenizer.json, `device` one of auto, cpu, cuda, reference; all give the same ids.
+    (tokens,) uint16 or uint32, (texts + 1,) int64. Raises ModelError for a tokenizer or device that is not there.
     """
-    ids, offsets = _counter(tokenizer).encode(texts)
-    return ids.astype(np.uint16), offsets
+    return _counter(tokenizer, device).encode(texts)
 
 
-@lru_cache(maxsize=len(TOKENIZERS))
-def _counter(name: str) -> TokenCounter:
-    if name not in TOKENIZERS:
-        raise ModelError(f"There is no tokenizer '{name}'. There are: {', '.join(TOKENIZERS)}.")
-    return TokenCounter(open_data(f"tokenize/{name}/tokenizer.json"))
+@lru_cache(maxsize=4)
+def _counter(tokenizer: str, device: str) -> TokenCounter:
+    return TokenCounter(open_engine(tokenizer, device))

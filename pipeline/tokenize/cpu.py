@@ -15,8 +15,8 @@ from pipeline.tokenize.patterns import may_change_under_nfc
 from pipeline.tokenize.reference import ReferenceEngine, spliced, valid
 from pipeline.tokenize.tables import Tables
 
-_SLOTS = 1 << 20  # words remembered, at most half of them
-_POOL = 1 << 20  # ids of words of more than five
+_SLOT_BITS = 20  # words remembered: half of so many
+_LONG_SLOT_BITS = 17
 
 
 class CpuEngine:
@@ -25,9 +25,7 @@ class CpuEngine:
     def __init__(self, bpe: Bpe) -> None:
         self.bpe = bpe
         self._rules = rules(Tables(bpe))
-        self._memory = kernel.Memory(
-            np.zeros(kernel.SLOT * _SLOTS, np.uint64), np.uint64(64 - (_SLOTS.bit_length() - 1)), np.zeros(_POOL, np.uint32), np.zeros(2, np.int64)
-        )
+        self._memory = _memory()
 
     def encode(self, content: np.ndarray, offsets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Ids of all texts, end to end, and how many each text has; no special tokens are added.
@@ -86,35 +84,61 @@ def _found(data: np.ndarray, bounds: np.ndarray, added: tuple[Added, ...]) -> np
         room = count
 
 
+def _memory() -> kernel.Memory:
+    """No words yet."""
+    return kernel.Memory(
+        slots=_aligned(kernel.SLOT << _SLOT_BITS),
+        shift=np.uint64(64 - _SLOT_BITS),
+        pool=np.zeros(1 << _SLOT_BITS, np.uint32),
+        counts=np.zeros(2, np.int64),
+        long_slots=_aligned(kernel.SLOT << _LONG_SLOT_BITS),
+        long_bytes=np.zeros(32 << _LONG_SLOT_BITS, np.uint8),
+        long_pool=np.zeros(16 << _LONG_SLOT_BITS, np.uint32),
+        long_counts=np.zeros(3, np.int64),
+    )
+
+
+def _aligned(size: int) -> np.ndarray:
+    """Zeros that begin where a cache line does: a slot is half of one. (size,) uint64"""
+    zeros = np.zeros(size + 8, np.uint64)
+    first = -zeros.ctypes.data % 64 // 8
+    return zeros[first : first + size]
+
+
 def rules(tables: Tables) -> kernel.Rules:
     """A tokenizer's tables as the compiled kernels take them."""
     bpe = tables.bpe
     keys, values, shift = tables.merges
     cuts, cut_shift = tables.cuts
-    slots, entries, bounds, numbers = np.empty(0, np.int64), np.empty(0, np.uint8), np.zeros(1, np.int64), np.empty(0, np.uint32)
-    if bpe.whole_words:
-        numbers = np.array(list(bpe.entries.values()), np.uint32)
-        entries = np.frombuffer(b"".join(bpe.entries), np.uint8)
-        bounds = np.append(0, np.cumsum([len(e) for e in bpe.entries])).astype(np.int64)
-        slots = np.full(1 << (2 * len(numbers)).bit_length(), -1, np.int64)
-        for k in range(len(numbers)):
-            slot = int(hash_bytes(frozen(entries), bounds[k], bounds[k + 1])) & (len(slots) - 1)
-            while slots[slot] >= 0:
-                slot = (slot + 1) & (len(slots) - 1)
-            slots[slot] = k
     return kernel.Rules(
-        kinds=frozen(tables.kinds),
-        digits=bpe.pattern.digits,
-        web=bpe.pattern.web,
-        byte_ids=frozen(bpe.byte_ids),
-        keys=frozen(keys),
-        values=frozen(values),
-        shift=np.uint64(shift),
-        cuts=frozen(cuts),
-        cut_shift=np.uint64(cut_shift),
-        straddled=frozen(tables.straddled),
-        entry_slots=frozen(slots),
-        entry_bytes=frozen(entries),
-        entry_bounds=frozen(bounds),
-        entry_ids=frozen(numbers),
+        kernel.Cutting(
+            kinds=frozen(tables.kinds),
+            digits=bpe.pattern.digits,
+            web=bpe.pattern.web,
+            cuts=frozen(cuts),
+            cut_shift=np.uint64(cut_shift),
+            straddled=frozen(tables.straddled),
+        ),
+        kernel.Merging(
+            merges=frozen(np.stack([keys, values], axis=1)),  # side by side: they are read together
+            shift=np.uint64(shift),
+            byte_ids=frozen(bpe.byte_ids),
+            byte_pairs=frozen(tables.byte_pairs),
+            character_ids=frozen(tables.character_ids),
+        ),
+        _entries(bpe if bpe.whole_words else None),
     )
+
+
+def _entries(bpe: Bpe | None) -> kernel.Entries:
+    """The vocabulary by hash; nothing without one."""
+    known = bpe.entries if bpe else {}
+    contents = frozen(np.frombuffer(b"".join(known), np.uint8))
+    bounds = np.append(0, np.cumsum([len(e) for e in known])).astype(np.int64)
+    slots = np.full(1 << (2 * len(known)).bit_length() if known else 0, -1, np.int64)
+    for k in range(len(known)):
+        slot = int(hash_bytes(contents, bounds[k], bounds[k + 1])) & (len(slots) - 1)
+        while slots[slot] >= 0:
+            slot = (slot + 1) & (len(slots) - 1)
+        slots[slot] = k
+    return kernel.Entries(frozen(slots), contents, frozen(bounds), frozen(np.array(list(known.values()), np.uint32)))

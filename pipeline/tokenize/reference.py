@@ -4,8 +4,9 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
+from pipeline.kernels.bpe import are_utf8
+from pipeline.kernels.raw import frozen
 from pipeline.tokenize.bpe import Bpe
 
 _AT_ONCE = 256  # texts: larger batches only hold more memory
@@ -55,17 +56,7 @@ def spliced(
 
 def valid(content: np.ndarray, offsets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The same texts, in which what is no UTF-8 has become U+FFFD, as Python's `errors="replace"` has it. No copy where nothing had to."""
-    if is_valid(content, offsets):
+    if are_utf8(frozen(content), frozen(offsets)):
         return content, offsets
     texts = [content[a:b].tobytes().decode("utf-8", "replace").encode() for a, b in zip(offsets, offsets[1:], strict=False)]
     return np.frombuffer(b"".join(texts), np.uint8), np.append(0, np.cumsum([len(t) for t in texts])).astype(np.int64)
-
-
-def is_valid(content: np.ndarray, offsets: np.ndarray) -> bool:
-    """Whether each of the texts is UTF-8."""
-    column = pa.Array.from_buffers(pa.large_binary(), len(offsets) - 1, [None, pa.py_buffer(np.ascontiguousarray(offsets)), pa.py_buffer(content)])
-    try:
-        column.cast(pa.large_string())
-    except pa.ArrowInvalid:
-        return False
-    return True

@@ -10,6 +10,7 @@ from functools import cached_property
 
 import numpy as np
 
+from pipeline.kernels.bpe import NO_ID
 from pipeline.tokenize.bpe import Bpe
 from pipeline.tokenize.patterns import kinds
 
@@ -39,13 +40,23 @@ class Tables:
         shift = 64 - (size.bit_length() - 1)
         keys, values = np.full(size, NO_PAIR, np.uint64), np.zeros(size, np.uint64)
         wanted = merges[:, 0] << np.uint64(32) | merges[:, 1]
-        slots = (wanted * np.uint64(MULTIPLIER) >> np.uint64(shift)).tolist()
-        for rank, (key, slot) in enumerate(zip(wanted.tolist(), slots, strict=True)):
-            while int(keys[slot]) != NO_PAIR:
+        taken: set[int] = set()
+        for rank, slot in enumerate((wanted * np.uint64(MULTIPLIER) >> np.uint64(shift)).tolist()):
+            while slot in taken:
                 slot = (slot + 1) & (size - 1)
-            keys[slot] = key
-            values[slot] = rank << 32 | int(merges[rank, 2])
+            taken.add(slot)
+            keys[slot], values[slot] = wanted[rank], rank << 32 | int(merges[rank, 2])
         return keys, values, shift
+
+    @cached_property
+    def byte_pairs(self) -> np.ndarray:
+        """What two bytes make, as a value of `merges`; all ones where they do not merge. (256, 256) uint64"""
+        table = np.full((256, 256), NO_PAIR, np.uint64)
+        byte_of = {number: byte for byte, number in enumerate(self.bpe.byte_ids.tolist())}
+        for rank, (left, right, made) in enumerate(self.bpe.merges.tolist()):
+            if left in byte_of and right in byte_of:
+                table[byte_of[left], byte_of[right]] = rank << 32 | made
+        return table
 
     @cached_property
     def cuts(self) -> tuple[np.ndarray, int]:
@@ -71,6 +82,29 @@ class Tables:
         return table
 
     @cached_property
+    def character_ids(self) -> np.ndarray:
+        """The token that each code point is when it stands alone, NO_ID where it is several; (0x110000,) uint32.
+
+        Merging may begin with these instead of bytes where that is exact: no entry holds a part of a character beside anything else,
+        and no merge that uses a character comes before those that make it. Empty where one of the two does not hold.
+        """
+        if self.straddled.any():
+            return np.empty(0, np.uint32)
+        ranks = {(left, right): (rank, made) for rank, (left, right, made) in enumerate(self.bpe.merges.tolist())}
+        alone = np.full(0x110000, NO_ID, np.uint32)
+        alone[:128] = self.bpe.byte_ids[:128]
+        done: dict[int, int] = {}  # token of one character -> the rank at which it is made
+        for entry, number in self.bpe.entries.items():
+            if 1 < len(entry) <= 4 and is_whole(entry):
+                ids, last = _merged(self.bpe.byte_ids[list(entry)].tolist(), ranks)
+                if ids == [number]:
+                    alone[ord(entry.decode())] = number
+                    done[number] = last
+        if any(done.get(part, -1) >= rank for rank, row in enumerate(self.bpe.merges.tolist()) for part in row[:2]):
+            return np.empty(0, np.uint32)
+        return alone
+
+    @cached_property
     def _neighbours(self) -> tuple[set[tuple[int, int]], set[tuple[int, int]]]:
         """Pairs of whole code points side by side in entries that merges make; and, where one is not whole, the bytes that touch."""
         whole: set[tuple[int, int]] = set()
@@ -84,6 +118,18 @@ class Tables:
                 else:
                     touching.add((left[-1], right[0]))
         return whole, touching
+
+
+def _merged(ids: list[int], ranks: dict[tuple[int, int], tuple[int, int]]) -> tuple[list[int], int]:
+    """Ids after all merges, lowest rank first, of equals the leftmost; and the last rank, -1 without any."""
+    last = -1
+    while len(ids) > 1:
+        (rank, made), at = min((ranks.get(pair, (len(ranks), -1)), k) for k, pair in enumerate(zip(ids, ids[1:], strict=False)))
+        if made < 0:
+            break
+        ids = [*ids[:at], made, *ids[at + 2 :]]
+        last = max(last, rank)
+    return ids, last
 
 
 def characters(entry: bytes) -> list[bytes]:
