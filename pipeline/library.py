@@ -1,11 +1,15 @@
 """The pieces that serve alone, without a recipe: texts in, a table or an array out. Thin: each names the room that does the work."""
 
-from collections.abc import Mapping, Sequence
+import hashlib
+import os
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
+from pipeline.errors import PlanError
 from pipeline.texts import Texts
 
 TextsLike: TypeAlias = Sequence[str] | pa.Array | pa.ChunkedArray
@@ -78,3 +82,48 @@ def classify(texts: TextsLike, model: str, languages: Sequence[str] | None = Non
         languages = detect_language(array).column("language").to_pylist()
     columns = Classifier(model)(array.to_pylist(), list(languages))
     return pa.table({name.removeprefix("_") or "value": values for name, values in columns.items()})
+
+
+def train_tokenizer(release: str, out: str, vocabulary: int = 65_536, cpus: int | None = None) -> dict[str, Any]:
+    """Train a vocabulary on a release's training documents, each as often as its `repeats` says, into a folder that holds no tokenizer yet.
+
+    Writes `tokenizer.json`, and what it was made from as `summary.json` and `README.md`; returns the summary. Bytes per token are
+    counted on the release's validation documents, which are not trained on.
+    """
+    from pipeline.shards import open_release
+    from pipeline.store import Store
+    from pipeline.tokenize import TokenCounter, train
+
+    train.check(vocabulary)
+    made_from, folder = open_release(release), Store(out)
+    if folder.exists("tokenizer.json"):
+        raise PlanError(f"{folder.root} holds a tokenizer.json already; give another folder with --out, or take it away.")
+    counts = {domain: {"documents": 0, "bytes": 0} for domain in made_from.domains}
+
+    def batches() -> Iterator[tuple[pa.Array, np.ndarray]]:
+        for domain in made_from.domains:
+            for batch in made_from.documents(domain, columns=["text", "text_bytes", "repeats"]):
+                repeats = batch.column("repeats").to_numpy()
+                counts[domain]["documents"] += batch.num_rows
+                counts[domain]["bytes"] += int((batch.column("text_bytes").to_numpy() * repeats).sum())
+                yield batch.column("text"), repeats
+
+    file = train.train(batches(), vocabulary, threads=cpus or os.cpu_count() or 1)
+    counter = TokenCounter(file)
+    held_out = {}
+    for domain in made_from.domains:
+        texts = pa.chunked_array([b.column("text") for b in made_from.documents(domain, split="validation", columns=["text"])], pa.string())
+        if tokens := int(counter(texts).sum()):
+            held_out[domain] = {"bytes": int(pc.sum(pc.binary_length(texts)).as_py()), "tokens": tokens}
+    summary = {
+        "release": f"{made_from.manifest['name']}@{made_from.manifest['version']}",
+        "vocabulary": vocabulary,
+        "sha256": hashlib.sha256(file).hexdigest(),
+        "size_bytes": len(file),
+        "trained_on": counts,
+        "validation": held_out,
+    }
+    folder.write_bytes("README.md", train.readme(summary).encode())
+    folder.write_json("summary.json", summary)
+    folder.write_bytes("tokenizer.json", file)
+    return summary

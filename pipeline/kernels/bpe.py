@@ -17,9 +17,10 @@ from pipeline.kernels.pieces import LETTER, OTHER, SPACE, _contraction, piece_en
 from pipeline.kernels.raw import hash_bytes, highest_bit, load, load_8, lowest_bit, match_64, prefetch, range_64
 
 _U = np.uint64
-_1, _2, _3, _4, _8, _16, _56, _63, _64, _128 = (np.uint64(n) for n in (1, 2, 3, 4, 8, 16, 56, 63, 64, 128))
+_0, _1, _2, _3, _4, _8, _16, _56, _63, _64 = (np.uint64(n) for n in (0, 1, 2, 3, 4, 8, 16, 56, 63, 64))
 _NONE = np.uint8(0)
 _BLANK = np.uint8(0x20)
+_HAN, _HANS = np.uint64(0x4E00), np.uint64(0x5200)
 _APOSTROPHE = np.uint64(0x27)
 _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
 _SECOND = np.uint64(0xC2B2AE3D27D4EB4F)
@@ -57,7 +58,8 @@ class Cutting(NamedTuple):
     web: bool
     cuts: np.ndarray  # bits of pairs of characters side by side in an entry
     cut_shift: np.uint64
-    straddled: np.ndarray  # (256, 256) bool
+    straddled: np.ndarray  # (256, 256) bool, or (0, 0) where there is no such place
+    han: bool  # U+4E00 to U+9FFF are letters, which saves asking
 
 
 class Entries(NamedTuple):
@@ -260,47 +262,53 @@ def _symbols(data: np.ndarray, begin: int, end: int, byte_ids: np.ndarray, chara
     return n
 
 
-@njit(cache=True, nogil=True)
-def merged(data: np.ndarray, begin: int, end: int, merging: Merging, scratch: np.ndarray) -> np.ndarray:
-    """The ids of the word data[begin:end]. Valid until scratch, (2 * _SCAN + 8,) uint64, is used again."""
-    merges, shift = merging.merges, merging.shift
-    n = end - begin
-    symbols = scratch if n <= _SCAN else np.empty(n, np.uint64)
-    if n > _SCAN:
-        n = _symbols(data, begin, end, merging.byte_ids, merging.character_ids, symbols)
-        return symbols[: merge_long(symbols, n, merges, shift)]
-    pairs = scratch[_SCAN:]
-    ascii_only = np.uint8(0)
+@njit(cache=True, nogil=True, inline="always")
+def _merge_word(
+    data: np.ndarray,
+    begin: int,
+    end: int,
+    merges: np.ndarray,
+    shift: np.uint64,
+    byte_ids: np.ndarray,
+    byte_pairs: np.ndarray,
+    character_ids: np.ndarray,
+    symbols: np.ndarray,
+    pairs: np.ndarray,
+) -> int:
+    """Write the ids of the word data[begin:end], of at most _SCAN bytes, to symbols; returns how many there are."""
+    signs = np.uint8(0)
     for k in range(begin, end):
-        ascii_only |= data[k]
-    if merging.character_ids.size == 0 or ascii_only < 0x80:
+        signs |= data[k]
+    if character_ids.size == 0 or signs < 0x80:
+        n = end - begin
         for k in range(n):
-            symbols[k] = merging.byte_ids[data[begin + k]]
+            symbols[k] = byte_ids[data[begin + k]]
         for k in range(n - 1):
-            pairs[k] = merging.byte_pairs[data[begin + k], data[begin + k + 1]]
+            pairs[k] = byte_pairs[data[begin + k], data[begin + k + 1]]
     else:
-        n = _symbols(data, begin, end, merging.byte_ids, merging.character_ids, symbols)
+        n = _symbols(data, begin, end, byte_ids, character_ids, symbols)
         for k in range(n - 1):
             pairs[k] = _rank_of(symbols[k], symbols[k + 1], merges, shift)
-    return symbols[: _merge_scan(symbols, n, pairs, merges, shift)]
+    return _merge_scan(symbols, n, pairs, merges, shift)
 
 
 @njit(cache=True, nogil=True)
-def _word_ids(data: np.ndarray, begin: int, end: int, whole: bool, entries: Entries, merging: Merging, scratch: np.ndarray) -> np.ndarray:
-    """The ids of a word: of a whole piece that is an entry (where `whole` says that entries come first) that one, else by merging."""
-    if whole:
-        entry = find_entry(data, begin, end, entries)
-        if entry >= 0:
-            scratch[0] = entries.ids[entry]
-            return scratch[:1]
-    return merged(data, begin, end, merging, scratch)
+def _merge_far(data: np.ndarray, begin: int, end: int, merging: Merging, ids: np.ndarray, o: np.uint64) -> np.uint64:
+    """Write the ids of a word of any length from ids[o] on; returns where they end."""
+    symbols = np.empty(end - begin, np.uint64)
+    n = _symbols(data, begin, end, merging.byte_ids, merging.character_ids, symbols)
+    n = merge_long(symbols, n, merging.merges, merging.shift)
+    for k in range(n):
+        ids[o] = symbols[k]
+        o += _1
+    return o
 
 
 @njit(cache=True, nogil=True, inline="always")
 def _is_cut(left: np.uint64, right: np.uint64, last: int, first: int, cuts: np.ndarray, shift: np.uint64, straddled: np.ndarray) -> bool:
     """Whether no entry reaches from one character to the next. last and first: the bytes that touch."""
     bit = (left << _U(21) | right) * _MULTIPLIER >> shift
-    return not (cuts[bit >> _U(6)] >> (bit & _63) & _1) and not straddled[last, first]
+    return not (cuts[bit >> _U(6)] >> (bit & _63) & _1) and (straddled.size == 0 or not straddled[last, first])
 
 
 @njit(cache=True, nogil=True)
@@ -318,12 +326,11 @@ def word_end(data: np.ndarray, begin: int, end: int, cuts: np.ndarray, cut_shift
     return np.int64(i)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, inline="always")
 def _remember(
-    slots: np.ndarray, slot: np.uint64, low: np.uint64, high: np.uint64, ids: np.ndarray, pool: np.ndarray, counts: np.ndarray
+    slots: np.ndarray, slot: np.uint64, low: np.uint64, high: np.uint64, ids: np.ndarray, n: int, pool: np.ndarray, counts: np.ndarray
 ) -> None:
-    """Fill a free slot. counts: slots that are taken, and numbers in the pool."""
-    n = len(ids)
+    """Fill a free slot with ids[:n]. counts: slots that are taken, and numbers in the pool."""
     first, second = _U(0), _U(n) << _U(42)
     if n <= _INLINE:
         for k in range(min(n, 3)):
@@ -349,7 +356,7 @@ def mark_words(data: np.ndarray, begin: int, end: int, cutting: Cutting, starts:
     A start is `place << 1 | whether a piece begins there too`, and places count from `begin`. starts: (bytes + 65,) uint32. Words of
     ASCII are whole pieces.
     """
-    kinds, digits, web, cuts, cut_shift, straddled = cutting
+    kinds, digits, web, cuts, cut_shift, straddled, han = cutting
     i, stop, base, size = _U(begin), _U(end), _U(begin), _U(data.size)
     n = _U(0)
     while i < stop:
@@ -393,7 +400,7 @@ def mark_words(data: np.ndarray, begin: int, end: int, cutting: Cutting, starts:
         if kind == LETTER:
             while i < stop:
                 right, length = _code_point(data, i)
-                if kinds[right] != LETTER:
+                if not (han and right - _HAN < _HANS) and kinds[right] != LETTER:
                     break
                 if _is_cut(left, right, data[i - _1], data[i], cuts, cut_shift, straddled):
                     starts[n] = (i - base) << _1
@@ -483,7 +490,11 @@ def _look_up(
 ) -> np.uint64:
     """Write the ids of marked words from ids[o] on; returns where they end."""
     slots, slot_shift, pool, counts = memory.slots, memory.shift, memory.pool, memory.counts
-    entries, merging = rules.entries, rules.merging
+    long_slots, long_bytes, long_pool, long_counts = memory.long_slots, memory.long_bytes, memory.long_pool, memory.long_counts
+    merges, shift, byte_ids, byte_pairs, character_ids = rules.merging
+    cuts, cut_shift, straddled = rules.cutting.cuts, rules.cutting.cut_shift, rules.cutting.straddled
+    symbols, pairs = scratch[0], scratch[1]
+    long_last = _U(long_slots.size // SLOT - 1)
     by_entry = rules.entries.slots.size > 0
     last = _U(slots.size // SLOT - 1)
     size = _U(data.size)
@@ -516,7 +527,57 @@ def _look_up(
             i, e = base + (start >> _1), base + (stop >> _1)
             whole = by_entry and start & stop & _1
             if e - i > _U(LONGEST_KEY):
-                o = _long_word(data, np.int64(i), np.int64(e), whole, rules, memory, scratch, ids, o)
+                begin, end = np.int64(i), np.int64(e)
+                size_of, keep = end - begin, e - i <= _U(LONGEST_REMEMBERED)
+                hashed, home, known = _0, _0, False
+                if keep:
+                    hashed = hash_bytes(data, begin, end) << _1 | _U(whole)
+                    home = (hashed >> _16 & long_last) << _2
+                    while long_slots[home + _3]:
+                        if long_slots[home] == hashed and long_slots[home + _3] >> _U(32) == _U(size_of):
+                            if _same(data, begin, long_bytes, np.int64(long_slots[home + _1]), size_of):
+                                known = True
+                                break
+                        home = ((home >> _2) + _1 & long_last) << _2
+                if known:
+                    first, found = long_slots[home + _2], long_slots[home + _3] & _LOW_32
+                    for p in range(found):
+                        ids[o + p] = long_pool[first + p]
+                    o += found
+                    continue
+                before = o
+                entry = find_entry(data, begin, end, rules.entries) if whole else -1
+                if entry >= 0:
+                    ids[o] = rules.entries.ids[entry]
+                    o += _1
+                    begin = end
+                while begin < end:  # ASCII has not been cut yet
+                    stop_at = word_end(data, begin, end, cuts, cut_shift, straddled)
+                    if stop_at - begin > _SCAN:
+                        o = _merge_far(data, begin, stop_at, rules.merging, ids, o)
+                    else:
+                        for p in range(_merge_word(data, begin, stop_at, merges, shift, byte_ids, byte_pairs, character_ids, symbols, pairs)):
+                            ids[o] = symbols[p]
+                            o += _1
+                    begin = stop_at
+                if keep:
+                    found = o - before
+                    full = long_counts[0] * 2 > long_slots.size // SLOT
+                    if full or long_counts[1] + size_of > long_bytes.size or long_counts[2] + size_of > long_pool.size:
+                        long_slots[:] = 0
+                        long_counts[:] = 0
+                        home = (hashed >> _16 & long_last) << _2
+                    long_slots[home] = hashed
+                    long_slots[home + _1] = _U(long_counts[1])
+                    long_slots[home + _2] = _U(long_counts[2])
+                    long_slots[home + _3] = _U(size_of) << _U(32) | found
+                    for p in range(size_of):
+                        long_bytes[long_counts[1] + p] = data[np.int64(i) + p]
+                    for p in range(found):
+                        long_pool[_U(long_counts[2]) + p] = ids[before + p]
+                    long_counts[0] += 1
+                    long_counts[1] += size_of
+                    long_counts[2] += np.int64(found)
                 continue
             low, high, slot = keys[k, 0], keys[k, 1], keys[k, 2]
             while slots[slot] != low or slots[slot + _1] != high:
@@ -525,7 +586,13 @@ def _look_up(
                         slots[:] = 0
                         counts[:] = 0
                         slot = keys[k, 2]
-                    _remember(slots, slot, low, high, _word_ids(data, np.int64(i), np.int64(e), whole, entries, merging, scratch), pool, counts)
+                    entry = find_entry(data, np.int64(i), np.int64(e), rules.entries) if whole else -1
+                    if entry >= 0:
+                        symbols[0] = rules.entries.ids[entry]
+                        made = 1
+                    else:
+                        made = _merge_word(data, np.int64(i), np.int64(e), merges, shift, byte_ids, byte_pairs, character_ids, symbols, pairs)
+                    _remember(slots, slot, low, high, symbols, made, pool, counts)
                     break
                 slot = ((slot >> _2) + _1 & last) << _2
             first, second = slots[slot + _2], slots[slot + _3]
@@ -542,56 +609,6 @@ def _look_up(
                 for p in range(found):
                     ids[o] = pool[first + p]
                     o += _1
-    return o
-
-
-@njit(cache=True, nogil=True)
-def _long_word(
-    data: np.ndarray, begin: int, end: int, whole: bool, rules: Rules, memory: Memory, scratch: np.ndarray, ids: np.ndarray, o: np.uint64
-) -> np.uint64:
-    """Write the ids of a word of more than 15 bytes, and remember it if it is not too long: rows of blanks or dashes come often."""
-    n = end - begin
-    remember = n <= LONGEST_REMEMBERED
-    slots, counts = memory.long_slots, memory.long_counts
-    last = _U(slots.size // SLOT - 1)
-    slot = _U(0)
-    hashed = _U(0)
-    if remember:
-        hashed = hash_bytes(data, begin, end) << _1 | _U(whole)
-        slot = (hashed >> _16 & last) * _U(SLOT)
-        while slots[slot + _3]:
-            if slots[slot] == hashed and slots[slot + _3] >> _U(32) == _U(n) and _same(data, begin, memory.long_bytes, np.int64(slots[slot + _1]), n):
-                first = slots[slot + _2]
-                found = slots[slot + _3] & _LOW_32
-                for k in range(found):
-                    ids[o + k] = memory.long_pool[first + k]
-                return o + found
-            slot = ((slot >> _2) + _1 & last) << _2
-    start = o
-    i = begin
-    while i < end:  # ASCII has not been cut yet
-        e = word_end(data, i, end, rules.cutting.cuts, rules.cutting.cut_shift, rules.cutting.straddled)
-        for token in _word_ids(data, i, e, whole and i == begin and e == end, rules.entries, rules.merging, scratch):
-            ids[o] = token
-            o += _1
-        i = e
-    if remember:
-        found = o - start
-        if counts[0] * 2 > slots.size // SLOT or counts[1] + n > memory.long_bytes.size or counts[2] + n > memory.long_pool.size:
-            slots[:] = 0
-            counts[:] = 0
-            slot = (hashed >> _16 & last) * _U(SLOT)
-        slots[slot] = hashed
-        slots[slot + _1] = _U(counts[1])
-        slots[slot + _2] = _U(counts[2])
-        slots[slot + _3] = _U(n) << _U(32) | found
-        for k in range(n):
-            memory.long_bytes[counts[1] + k] = data[begin + k]
-        for k in range(found):
-            memory.long_pool[_U(counts[2]) + k] = ids[start + k]
-        counts[0] += 1
-        counts[1] += n
-        counts[2] += np.int64(found)
     return o
 
 
@@ -697,7 +714,7 @@ def encode(data: np.ndarray, offsets: np.ndarray, added: np.ndarray, rules: Rule
 
     added: begin, end and id of the added tokens in the texts, in order, (n, 3) int64. ids: (bytes + 8,) uint32; lengths: (texts,) int64.
     """
-    scratch = np.empty(2 * _SCAN + 8, np.uint64)
+    scratch = np.empty((2, _SCAN + 8), np.uint64)
     longest = 0
     for text in range(len(offsets) - 1):
         longest = max(longest, offsets[text + 1] - offsets[text])

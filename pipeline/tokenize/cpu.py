@@ -1,7 +1,7 @@
 """The CPU engine: UTF-8 in Arrow's buffers to ids, on one thread, with the compiled kernels. No text becomes a Python object.
 
-It is exact for whatever `Bpe.read` takes. Texts that only the reference can judge (of tokenizers that normalize: those that may
-not be NFC) go there. Memory: the table of words (32 MB), and four bytes for each byte of a batch, of which few are touched.
+It is exact for whatever `Bpe.read` takes. Of tokenizers that normalize, texts that may not be NFC are normalized by the installed
+`tokenizers`, and those that hold added tokens besides go to the reference. Memory: the table of words (32 MB), and four bytes for each byte of a batch, of which few are touched.
 """
 
 from functools import cached_property
@@ -9,14 +9,15 @@ from functools import cached_property
 import numpy as np
 
 from pipeline.kernels import bpe as kernel
+from pipeline.kernels.pieces import LETTER
 from pipeline.kernels.raw import frozen, hash_bytes
 from pipeline.tokenize.bpe import Added, Bpe
 from pipeline.tokenize.patterns import may_change_under_nfc
-from pipeline.tokenize.reference import ReferenceEngine, spliced, valid
+from pipeline.tokenize.reference import ReferenceEngine, chosen, joined, spliced, valid
 from pipeline.tokenize.tables import Tables
 
 _SLOT_BITS = 20  # words remembered: half of so many
-_LONG_SLOT_BITS = 17
+_LONG_SLOT_BITS = 18
 
 
 class CpuEngine:
@@ -35,13 +36,30 @@ class CpuEngine:
         """
         content, offsets = valid(content, offsets)
         data, bounds = frozen(content), frozen(offsets)
-        ids, lengths = np.empty(len(data) + 8, np.uint32), np.empty(len(bounds) - 1, np.int64)
-        count = kernel.encode(data, bounds, self._added(data, bounds), self._rules, self._memory, ids, lengths)
-        found = ids[:count].astype(self.bpe.id_type)
-        if self.bpe.nfc:
-            apart = kernel.texts_with(data, bounds, self._nfc_risk)
-            found, lengths = spliced(found, lengths, apart, self._reference, content, offsets)
-        return found, lengths
+        added = self._added(data, bounds)
+        ids, lengths = self._encode(data, bounds, added)
+        if not self.bpe.nfc:
+            return ids, lengths
+        risky = kernel.texts_with(data, bounds, self._nfc_risk)
+        cut = np.zeros(len(lengths), bool)
+        cut[np.searchsorted(offsets, added[:, 0], side="right") - 1] = True
+        if (rows := np.flatnonzero(risky & cut)).size:  # normalized between the added tokens, not over them
+            ids, lengths = spliced(ids, lengths, rows, *self._reference.encode(*joined(chosen(content, offsets, rows))))
+        if (rows := np.flatnonzero(risky & ~cut)).size:
+            texts = joined([self._normal(text) for text in chosen(content, offsets, rows)])
+            ids, lengths = spliced(ids, lengths, rows, *self._encode(frozen(texts[0]), frozen(texts[1]), added[:0]))
+        return ids, lengths
+
+    def _encode(self, data: np.ndarray, offsets: np.ndarray, added: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        ids, lengths = np.empty(len(data) + 8, np.uint32), np.empty(len(offsets) - 1, np.int64)
+        count = kernel.encode(data, offsets, added, self._rules, self._memory, ids, lengths)
+        return ids[:count].astype(self.bpe.id_type), lengths
+
+    def _normal(self, text: bytes) -> bytes:
+        """The NFC of a text, by the Unicode of the installed `tokenizers`, which is not always Python's."""
+        from tokenizers.normalizers import NFC
+
+        return str(NFC().normalize_str(text.decode())).encode()
 
     def _added(self, data: np.ndarray, offsets: np.ndarray) -> np.ndarray:
         """Begin, end and id of the added tokens in the texts: those of the plain text, then those of the normalized text between them."""
@@ -117,7 +135,8 @@ def rules(tables: Tables) -> kernel.Rules:
             web=bpe.pattern.web,
             cuts=frozen(cuts),
             cut_shift=np.uint64(cut_shift),
-            straddled=frozen(tables.straddled),
+            straddled=frozen(tables.straddled if tables.straddled.any() else np.empty((0, 0), bool)),
+            han=bool((tables.kinds[0x4E00:0xA000] == LETTER).all()),
         ),
         kernel.Merging(
             merges=frozen(np.stack([keys, values], axis=1)),  # side by side: they are read together

@@ -1,214 +1,308 @@
-"""Trains the reference tokenizer: a byte-level BPE of 65,536 entries over English, Chinese and code.
+"""Trains a vocabulary of byte-level BPE: texts in, the content of a `tokenizer.json` out, which `tokenizers` and transformers load.
 
-Not a stage: it is run by hand, once, and its result ships as `skypile-65k/tokenizer.json`. The result depends on the texts
-and on the version of `tokenizers` alone, not on the number of threads. About four minutes and 3 GB on two cores.
-
-    python -m pipeline.tokenize.train --text DIR --code DIR [--code DIR ...] --out DIR
+The merges are those of the trainer of `tokenizers`, with a rule more that can be turned off: no entry straddles a code point.
+An entry is whole characters, or the first bytes of one character, so that each character comes about in one way only and no
+token ends in the middle of one and goes on in the next. The result depends on the texts alone: not on their order, nor on how
+they are cut into batches, nor on the number of threads. Cost: benchmarks/tokenizer_training.py.
 """
 
-import argparse
-import hashlib
-import io
 import json
-from collections import Counter, defaultdict
-from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from threading import Lock
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from pipeline.errors import PlanError
+from pipeline.kernels import merges as kernel
+from pipeline.kernels import piece_counts as counting
+from pipeline.kernels.raw import frozen
+from pipeline.texts import Texts
+from pipeline.tokenize.bpe import byte_characters
+from pipeline.tokenize.patterns import QWEN2, Pattern, kinds
 
 VOCABULARY = 65_536  # every id fits uint16
-
-# Qwen2's pattern: one digit a piece, letters with at most one sign before them, line ends apart from other space.
-PATTERN = (
-    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}"
-    r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
-)
+MAX_VOCABULARY = 1 << 20
+MAX_ENTRY_BYTES = 32  # ten Han characters: a longer entry is boilerplate learnt by heart
 CONTROL = (
     "<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|fim_prefix|>", "<|fim_middle|>", "<|fim_suffix|>", "<|fim_pad|>",
 )  # fmt: skip
 SCRUB = ("<EMAIL>", "<PHONE>", "<IDNO>", "<BANKCARD>", "<IP>", "<PLATE>", "<KEY>")  # what stands where a personal value stood
 
-MIX = {"en": 0.52, "zh": 0.40, "python": 0.05, "c": 0.03}  # shares of the bytes
-KIND_CAP = 0.20  # no kind has more of its language's bytes; a kind is a field `domain`, or a top folder of code
-PROSE_WEIGHT = {("zh", "classical"): 0.5, ("zh", "poetry"): 0.5}  # of an even share: nobody writes like that today
-MAX_TOKEN_BYTES = 32  # ten Han characters: a longer entry is boilerplate learnt by heart
-MAX_CODE_FILE_BYTES = 200_000  # larger files are generated tables
-CODE_SUFFIXES = {".py": "python", ".h": "c"}
+Merge: TypeAlias = tuple[bytes, bytes]
+Batch: TypeAlias = Any  # texts: a list of strings or an Arrow array; or such texts and how often each counts, (texts,) int64
 
 
-@dataclass(frozen=True)
-class Sample:
-    """One document: its language in the mix, its kind, a stable name to draw by, where it is from, and its text."""
+def train(
+    batches: Iterable[Batch], vocabulary: int = VOCABULARY, *, pattern: Pattern = QWEN2, whole_code_points: bool = True,
+    max_entry_bytes: int | None = MAX_ENTRY_BYTES, threads: int = 2,
+) -> bytes:  # fmt: skip
+    """The content of a `tokenizer.json` of exactly `vocabulary` entries: bytes, merges, CONTROL and SCRUB tokens.
 
-    language: str
-    kind: str
-    name: str
-    origin: str
-    text: str
-    size_bytes: int
-
-
-def prose(folder: Path) -> Iterator[Sample]:
-    """Rows of every *.jsonl.zst in the folder, in sorted order. zh-Hant counts as zh."""
-    import zstandard
-
-    for path in sorted(folder.glob("*.jsonl.zst")):
-        with path.open("rb") as raw:
-            for line in io.TextIOWrapper(zstandard.ZstdDecompressor().stream_reader(raw), "utf-8", newline="\n"):
-                row = json.loads(line)
-                origin = f"{row['source'].split('@')[0]} ({row['licence']})"
-                yield Sample(row["lang"][:2], row["domain"], row["id"], origin, row["text"], len(row["text"].encode()))
+    PlanError where the size is out of bounds, and where the texts do not give so many entries.
+    """
+    check(vocabulary, max_entry_bytes)
+    limit = vocabulary - len(CONTROL) - len(SCRUB)
+    found = learn(count_pieces(batches, pattern, threads), limit, whole_code_points=whole_code_points, max_entry_bytes=max_entry_bytes)
+    made = 256 + len({left + right for left, right in found})
+    if made < limit:
+        raise PlanError(
+            f"The texts gave {made + vocabulary - limit:,} entries, not {vocabulary:,}: no pair of symbols that may be merged occurs twice any more. "
+            f"Give more text, or ask for {made + vocabulary - limit:,} entries or fewer (--vocabulary)."
+        )
+    return document(found, pattern)
 
 
-def code(folder: Path) -> Iterator[Sample]:
-    """Python sources and C headers below the folder, in sorted order, without installed packages; a kind is a top folder."""
-    for path in sorted(p for suffix in CODE_SUFFIXES for p in folder.rglob(f"*{suffix}") if p.is_file()):
-        relative = path.relative_to(folder)
-        if "site-packages" in relative.parts or path.stat().st_size > MAX_CODE_FILE_BYTES:
-            continue
-        try:
-            text = path.read_bytes().decode("utf-8")
-        except UnicodeDecodeError:
-            continue  # test data of the codecs
-        top = relative.parts[0] if len(relative.parts) > 1 else "."
-        yield Sample(CODE_SUFFIXES[path.suffix], top, relative.as_posix(), f"*{path.suffix}", text, len(text.encode()))
+def check(vocabulary: int, max_entry_bytes: int | None = MAX_ENTRY_BYTES) -> None:
+    """PlanError for sizes that no texts can give."""
+    least = 256 + len(CONTROL) + len(SCRUB) + 1
+    if not least <= vocabulary <= MAX_VOCABULARY:
+        raise PlanError(
+            f"A vocabulary of {vocabulary:,} entries cannot be made: 256 bytes, {len(CONTROL) + len(SCRUB)} special tokens and at least one merge are "
+            f"{least}, and {MAX_VOCABULARY:,} is the most. Up to {VOCABULARY:,} the ids fit uint16."
+        )
+    if max_entry_bytes is not None and max_entry_bytes < 4:
+        raise PlanError(f"Entries of at most {max_entry_bytes} bytes could not hold every character; give 4 or more, or None.")
 
 
-def without_repeats(samples: Iterator[Sample]) -> Iterator[Sample]:
-    """The first of every equal text; empty texts are left out."""
-    seen: set[bytes] = set()
-    for sample in samples:
-        digest = hashlib.sha256(sample.text.encode()).digest()
-        if sample.text and digest not in seen:
-            seen.add(digest)
-            yield sample
+# --- pieces ---
 
 
-def shares(available: dict[str, int], weights: dict[str, float], budget: float, cap: float) -> dict[str, float]:
-    """Bytes to take of each kind: all rise evenly (times weight, else 1) until empty, capped, or the budget is spent."""
+class Pieces:
+    """How often each piece occurs in the texts so far; what `pipeline.kernels.piece_counts` fills. Not to be shared between threads."""
 
-    def at(level: float) -> dict[str, float]:
-        return {kind: min(size, cap, level * weights.get(kind, 1.0)) for kind, size in available.items()}
+    def __init__(self, pattern: Pattern) -> None:
+        self.pattern, self._kinds = pattern, frozen(kinds())
+        self.clear()
 
-    low, high = 0.0, budget / min(weights.get(kind, 1.0) for kind in available)
-    for _ in range(64):
-        level = (low + high) / 2
-        low, high = (level, high) if sum(at(level).values()) <= budget else (low, level)
-    return at(low)
+    def add(self, texts: Any, times: np.ndarray | None = None) -> None:
+        """Count the pieces of texts, each as often as `times` says. (texts,) int64, once where it is None"""
+        batch = Texts(texts)
+        data, offsets = frozen(batch.data), frozen(batch.offsets)
+        weights = frozen(np.ones(len(batch), np.int64) if times is None else times)
+        self._begin()
+        while not counting.count_pieces(data, offsets, weights, self._kinds, self.pattern.digits, self.pattern.web, *self._storage):
+            self._grow(int(np.diff(offsets).max()))
 
+    def add_pieces(self, other: "Pieces") -> None:
+        """Add what another one has counted."""
+        self._begin()
+        while not counting.add_pieces(other.rows, other.pool, other.starts, *self._storage):
+            self._grow(other.pool.size)
 
-def most_bytes(available: dict[str, int]) -> float:
-    """The largest total of which no kind is more than KIND_CAP."""
-    total = float(sum(available.values()))
-    for _ in range(200):
-        total = sum(min(size, KIND_CAP * total) for size in available.values())
-    return total
+    def clear(self) -> None:
+        """Forget everything, and free the memory."""
+        self.rows, self.pool, self.starts = np.zeros((1 << 14, 3), np.uint64), np.empty(1 << 18, np.uint8), np.zeros(1 << 13, np.int64)
+        self._state = np.zeros(5, np.int64)
 
+    @property
+    def order(self) -> np.ndarray:
+        """The rows that are taken: of short pieces the frequent ones first, then long ones as they came. What is near in time is near in memory."""
+        taken = np.flatnonzero(self.rows[:, 1])
+        long = self.rows[taken, 1] >= counting.IS_LONG
+        short_rows = taken[~long]
+        long_rows = np.empty(int(self._state[counting.LONG]), np.int64)
+        long_rows[(self.rows[taken[long], 1] & counting.NUMBER).astype(np.int64)] = taken[long]
+        by_count = np.argsort(-self.rows[short_rows, 2].astype(np.int64), kind="stable")
+        return np.concatenate([short_rows[by_count], long_rows])
 
-def draw(samples: list[Sample], budget: float, weights: dict[str, float]) -> list[Sample]:
-    """Whole documents of one language, about `budget` bytes, in the order of a hash of their names; KIND_CAP holds."""
-    by_kind: dict[str, list[Sample]] = defaultdict(list)
-    for sample in samples:
-        by_kind[sample.kind].append(sample)
-    for group in by_kind.values():
-        group.sort(key=lambda s: (hashlib.sha256(s.name.encode()).digest(), s.name))
-    available = {kind: sum(s.size_bytes for s in group) for kind, group in by_kind.items()}
+    @property
+    def _storage(self) -> tuple[np.ndarray, ...]:
+        return self.rows, self.pool, self.starts, self._state
 
-    cap = KIND_CAP * budget
-    while True:  # whole documents fall a little short of the budget, and the cap is a share of what they come to
-        taken: list[Sample] = []
-        for kind, limit in sorted(shares(available, weights, budget, cap).items()):
-            room = limit
-            for sample in by_kind[kind]:
-                if sample.size_bytes <= room:
-                    taken.append(sample)
-                    room -= sample.size_bytes
-        sizes = bytes_by(taken, "kind")
-        total = sum(sizes.values())
-        if max(sizes.values(), default=0) <= KIND_CAP * total:
-            return taken
-        cap = KIND_CAP * total
+    def _begin(self) -> None:
+        self._state[counting.TEXT] = self._state[counting.BYTE] = 0
 
-
-def bytes_by(samples: list[Sample], field: str) -> dict[str, int]:
-    """Bytes for each value of a field, by name."""
-    counts: Counter[str] = Counter()
-    for sample in samples:
-        counts[getattr(sample, field)] += sample.size_bytes
-    return dict(sorted(counts.items()))
-
-
-def mix(samples: list[Sample]) -> list[Sample]:
-    """The largest sample in the shares MIX that repeats nothing and keeps to KIND_CAP."""
-    by_language = {language: [s for s in samples if s.language == language] for language in MIX}
-    total = min(most_bytes(bytes_by(group, "kind")) / MIX[language] for language, group in by_language.items())
-    taken: list[Sample] = []
-    for language, group in by_language.items():
-        if language in CODE_SUFFIXES.values():  # between even and in proportion: folders differ a thousandfold
-            weights = {kind: size**0.5 for kind, size in bytes_by(group, "kind").items()}
-        else:
-            weights = {kind: weight for (of, kind), weight in PROSE_WEIGHT.items() if of == language}
-        taken += draw(group, MIX[language] * total, weights)
-    return taken
+    def _grow(self, longest_bytes: int) -> None:
+        """Whatever is full, twice as large."""
+        if 10 * (self._state[counting.FOUND] + 1) > 7 * len(self.rows):
+            larger = np.zeros((2 * len(self.rows), 3), np.uint64)
+            counting.rehash(self.rows, larger)
+            self.rows = larger
+        if self._state[counting.LONG] + 1 >= len(self.starts):
+            self.starts = np.concatenate([self.starts, np.zeros(len(self.starts), np.int64)])
+        used = int(self._state[counting.POOL])
+        if used + longest_bytes > len(self.pool):
+            pool = np.empty(max(2 * len(self.pool), used + longest_bytes), np.uint8)  # what is not written costs no memory
+            pool[:used] = self.pool[:used]
+            self.pool = pool
 
 
-def train(texts: Iterator[str]) -> dict:
-    """The tokenizer as the object of a `tokenizer.json`: bytes at 0..255, merges, then the added tokens at the end."""
-    from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
+def count_pieces(batches: Iterable[Batch], pattern: Pattern = QWEN2, threads: int = 1) -> Pieces:
+    """The pieces of all texts. Every thread takes the next batch when it has counted one."""
+    batches, lock = iter(batches), Lock()
 
-    tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+    def count() -> Pieces:
+        pieces = Pieces(pattern)
+        for texts, times in _shared(batches, lock):
+            pieces.add(texts, times)
+        return pieces
+
+    if threads == 1:
+        return count()
+    with ThreadPoolExecutor(threads) as pool:
+        first, *others = [future.result() for future in [pool.submit(count) for _ in range(threads)]]
+    while others:
+        first.add_pieces(others.pop())
+    return first
+
+
+def _shared(batches: Iterator[Batch], lock: Lock) -> Iterator[tuple[Any, np.ndarray | None]]:
+    while True:
+        with lock:
+            try:
+                batch = next(batches)
+            except StopIteration:
+                return
+        yield batch if isinstance(batch, tuple) else (batch, None)
+
+
+# --- merges ---
+
+
+class _Symbols:
+    """What the text is made of before the first merge: bytes in the order of their characters, then characters and their first bytes."""
+
+    def __init__(self, code_points: np.ndarray) -> None:
+        """code_points: how often each occurs, those below 128 left out; all 0 where bytes are the symbols. (0x110000,) int64"""
+        order = _byte_order()
+        rank = {byte: symbol for symbol, byte in enumerate(order)}
+        self.contents = [bytes([byte]) for byte in order]
+        born_of, first_child, next_child, counts = [(-1, -1)] * 256, [-1] * 256, [-1] * 256, [0] * 256
+        of_bytes = {content: symbol for symbol, content in enumerate(self.contents)}
+        self.of_code_point = np.full(0x110000, -1, np.int32)
+        self.of_code_point[:256] = [rank[byte] for byte in range(256)]
+        for code_point in np.flatnonzero(code_points).tolist():
+            character = chr(code_point).encode()
+            for size in range(2, len(character) + 1):
+                prefix = character[:size]
+                if prefix not in of_bytes:
+                    parent, symbol = of_bytes[prefix[:-1]], len(self.contents)
+                    of_bytes[prefix] = symbol
+                    self.contents.append(prefix)
+                    born_of.append((parent, rank[prefix[-1]]))
+                    next_child.append(first_child[parent])
+                    first_child.append(-1)
+                    first_child[parent] = symbol
+                    counts.append(0)
+                counts[of_bytes[prefix]] += int(code_points[code_point])
+            self.of_code_point[code_point] = of_bytes[character]
+        self.born_of, self.counts = np.array(born_of, np.int32), np.array(counts, np.int64)
+        self.first_child, self.next_child = np.array(first_child, np.int32), np.array(next_child, np.int32)
+
+
+def _byte_order() -> list[int]:
+    """The bytes in the order of the characters that stand for them: the order of ids, by which `tokenizers` breaks ties."""
+    characters = byte_characters()
+    return sorted(range(256), key=lambda byte: characters[byte])
+
+
+def learn(pieces: Pieces, limit: int, *, whole_code_points: bool = True, max_entry_bytes: int | None = MAX_ENTRY_BYTES) -> list[Merge]:
+    """The merges in order, until there are `limit` entries, bytes included, or no pair occurs twice. The pieces are used up.
+
+    Ties go to the pair whose left, then right entry is older; bytes are older than all others, in the order of their characters.
+    """
+    rows = pieces.rows, pieces.order, pieces.pool, pieces.starts
+    code_points = np.zeros(0x110000, np.int64)
+    room, room_of_bytes = kernel.count_code_points(*rows, code_points)
+    code_points[:128] = 0
+    symbols = _Symbols(code_points if whole_code_points else np.zeros(0x110000, np.int64))
+    size = room if whole_code_points else room_of_bytes
+    if size >= 1 << 31:
+        raise PlanError(f"The texts have {size:,} symbols in different pieces, and more than {1 << 31:,} cannot be numbered; give less text.")
+    text = np.empty(size, np.int32)
+    text = text[: kernel.write_symbols(*rows, symbols.of_code_point, whole_code_points, text)]
+    del rows
+    pieces.clear()
+
+    given = len(symbols.contents)
+    ids, lengths, starts = np.full(given + limit, -1, np.int32), np.zeros(given + limit, np.int32), np.zeros(given + limit + 1, np.int64)
+    ids[:256] = np.arange(256)
+    lengths[:given] = [len(content) for content in symbols.contents]
+    starts[1 : given + 1] = np.cumsum(lengths[:given])
+    contents = np.zeros(int(starts[given]) + 16 * limit, np.uint8)
+    contents[: starts[given]] = np.frombuffer(b"".join(symbols.contents), np.uint8)
+    rare = np.flatnonzero(symbols.counts < kernel.LEAST)
+    lengths[rare[rare >= 256]] = kernel.NEVER
+    tree = symbols.born_of, symbols.first_child, symbols.next_child, symbols.counts
+    longest = 1 << 28 if max_entry_bytes is None else max_entry_bytes
+    table = kernel.learn(text, ids, lengths, contents, starts, *tree, given, 256, limit, longest)
+
+    made = list(symbols.contents)
+    found: dict[Merge, None] = {}
+    for left, right, new in table.tolist():
+        if new == len(made):
+            made.append(made[left] + made[right])
+        found.pop((made[left], made[right]), None)  # of a pair that was merged twice, `tokenizers` keeps the later place
+        found[made[left], made[right]] = None
+    return list(found)
+
+
+# --- the file ---
+
+
+def document(found: list[Merge], pattern: Pattern = QWEN2) -> bytes:
+    """A `tokenizer.json` of these merges. A byte is its own id, then come entries in the order of their first merge, CONTROL and SCRUB."""
+    characters = byte_characters()
+
+    def shown(entry: bytes) -> str:
+        return "".join(characters[byte] for byte in entry)
+
+    entries = dict.fromkeys(bytes([byte]) for byte in range(256))
+    entries.update(dict.fromkeys(left + right for left, right in found))
+    flags = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False}
+    level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": False}
+    split = {"type": "Split", "pattern": {"Regex": pattern.regex}, "behavior": "Isolated", "invert": False}
+    content = {
+        "version": "1.0",
+        "truncation": None,
+        "padding": None,
+        "added_tokens": [{"id": len(entries) + i, "content": token, **flags, "special": token in CONTROL} for i, token in enumerate(CONTROL + SCRUB)],
+        "normalizer": None,
+        "pre_tokenizer": {"type": "Sequence", "pretokenizers": [split, level]},
+        "post_processor": None,
+        "decoder": {"type": "ByteLevel", "add_prefix_space": True, "trim_offsets": True, "use_regex": True},
+        "model": {
+            "type": "BPE",
+            "dropout": None,
+            "unk_token": None,
+            "continuing_subword_prefix": None,
+            "end_of_word_suffix": None,
+            "fuse_unk": False,
+            "byte_fallback": False,
+            "ignore_merges": False,
+            "vocab": {shown(entry): number for number, entry in enumerate(entries)},
+            "merges": [f"{shown(left)} {shown(right)}" for left, right in found],  # shorter than a pair, and read by all loaders
+        },
+    }
+    return json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def readme(summary: dict[str, Any]) -> str:
+    """What a tokenizer is and what it was made from, in words; `pipeline.library.train_tokenizer` makes the summary."""
+    size, trained_on, held_out = summary["vocabulary"], summary["trained_on"], summary["validation"]
+    control = size - len(CONTROL) - len(SCRUB)
+    total = sum(n["bytes"] for n in trained_on.values()) or 1
+    rows = []
+    for domain, n in trained_on.items():
+        rate = f"{held_out[domain]['bytes'] / held_out[domain]['tokens']:.2f}" if domain in held_out else ""
+        rows.append(f"| {domain} | {n['documents']:,} | {n['bytes']:,} | {n['bytes'] / total:.1%} | {rate} |")
+    return "\n".join(
         [
-            pre_tokenizers.Split(Regex(PATTERN), "isolated"),
-            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+            f"# A vocabulary of {size:,} entries",
+            "",
+            f"A byte-level BPE, trained on the release {summary['release']}. No entry straddles a code point.",
+            "",
+            f"- `tokenizer.json`: {summary['size_bytes']:,} bytes, sha256 `{summary['sha256']}`",
+            f"- ids 0 to 255: the single bytes; 256 to {control - 1}: merges, in order; {control} to {control + len(CONTROL) - 1}: control tokens; "
+            f"{control + len(CONTROL)} to {size - 1}: scrub tags",
+            f"- control tokens (special): {', '.join(f'`{token}`' for token in CONTROL)}",
+            f"- scrub tags (not special, so that decoding shows them): {', '.join(f'`{token}`' for token in SCRUB)}",
+            "",
+            "| domain | documents | bytes, with repeats | share | bytes per token of its validation documents |",
+            "| --- | ---: | ---: | ---: | ---: |",
+            *rows,
+            "",
         ]
     )
-    tokenizer.decoder = decoders.ByteLevel()
-    added = len(CONTROL) + len(SCRUB)
-    trainer = trainers.BpeTrainer(
-        vocab_size=VOCABULARY - added,
-        min_frequency=2,
-        initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
-        max_token_length=MAX_TOKEN_BYTES,
-        show_progress=False,
-    )
-    tokenizer.train_from_iterator(texts, trainer)
-    tokenizer.add_special_tokens([AddedToken(token, normalized=False, special=True) for token in CONTROL])
-    tokenizer.add_tokens([AddedToken(token, normalized=False, special=False) for token in SCRUB])
-    if tokenizer.get_vocab_size() != VOCABULARY:
-        raise SystemExit(f"the texts gave {tokenizer.get_vocab_size():,} entries, not {VOCABULARY:,}; give more text")
-    return dict(json.loads(tokenizer.to_str()))
-
-
-def compact(tokenizer: dict) -> bytes:
-    """A `tokenizer.json` without spaces; a merge is "left right", which is shorter than a pair and read by all loaders."""
-    merges = [" ".join(pair) for pair in tokenizer["model"]["merges"]]
-    model = {**tokenizer["model"], "merges": merges}
-    return json.dumps({**tokenizer, "model": model}, ensure_ascii=False, separators=(",", ":")).encode()
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m pipeline.tokenize.train", description=__doc__.split("\n")[0])
-    parser.add_argument("--text", type=Path, required=True, help="folder of *.jsonl.zst with id, lang, domain, licence, source, text")
-    parser.add_argument("--code", type=Path, required=True, action="append", help="folder of sources; may be given more than once")
-    parser.add_argument("--out", type=Path, required=True, help="folder to write tokenizer.json to")
-    options = parser.parse_args()
-
-    everything = [*prose(options.text), *(sample for folder in options.code for sample in code(folder))]
-    taken = mix(list(without_repeats(iter(everything))))
-    del everything
-    document = compact(train(sample.text for sample in taken))
-    options.out.mkdir(parents=True, exist_ok=True)
-    (options.out / "tokenizer.json").write_bytes(document)
-    summary = {
-        "sha256": hashlib.sha256(document).hexdigest(),
-        "size_bytes": len(document),
-        "documents": len(taken),
-        "languages": bytes_by(taken, "language"),
-        "kinds": {language: bytes_by([s for s in taken if s.language == language], "kind") for language in MIX},
-        "origins": bytes_by(taken, "origin"),
-    }
-    print(json.dumps(summary, ensure_ascii=False, indent=1))
-
-
-if __name__ == "__main__":
-    main()
