@@ -327,9 +327,7 @@ def word_end(data: np.ndarray, begin: int, end: int, cuts: np.ndarray, cut_shift
 
 
 @njit(cache=True, nogil=True, inline="always")
-def _remember(
-    slots: np.ndarray, slot: np.uint64, low: np.uint64, high: np.uint64, ids: np.ndarray, n: int, pool: np.ndarray, counts: np.ndarray
-) -> None:
+def _remember(slots: np.ndarray, slot: np.uint64, low: np.uint64, high: np.uint64, ids: np.ndarray, n: int, pool: np.ndarray, counts: np.ndarray) -> None:
     """Fill a free slot with ids[:n]. counts: slots that are taken, and numbers in the pool."""
     first, second = _U(0), _U(n) << _U(42)
     if n <= _INLINE:
@@ -387,8 +385,8 @@ def mark_words(data: np.ndarray, begin: int, end: int, cutting: Cutting, starts:
         kind = kinds[left]
         i += length
         if kind != LETTER:
-            joins = i < stop and (kind == OTHER or kind == SPACE if web else data[i - _1] == _BLANK)
-            if joins and not (left == _APOSTROPHE):
+            joins = i < stop and (kind in (OTHER, SPACE) if web else data[i - _1] == _BLANK)
+            if joins and left != _APOSTROPHE:
                 right, length = _code_point(data, i)
                 if kinds[right] == LETTER:
                     if _is_cut(left, right, data[i - _1], data[i], cuts, cut_shift, straddled):
@@ -488,30 +486,35 @@ def _ascii_starts(data: np.ndarray, i: np.uint64, known: np.uint64, stop: np.uin
 def _look_up(
     data: np.ndarray, begin: int, starts: np.ndarray, words: int, rules: Rules, memory: Memory, scratch: np.ndarray, ids: np.ndarray, o: np.uint64
 ) -> np.uint64:
-    """Write the ids of marked words from ids[o] on; returns where they end."""
+    """Write the ids of marked words from ids[o] on; returns where they end. In loops over a few words each, so that the frequent ones stay small."""
     slots, slot_shift, pool, counts = memory.slots, memory.shift, memory.pool, memory.counts
     long_slots, long_bytes, long_pool, long_counts = memory.long_slots, memory.long_bytes, memory.long_pool, memory.long_counts
     merges, shift, byte_ids, byte_pairs, character_ids = rules.merging
-    cuts, cut_shift, straddled = rules.cutting.cuts, rules.cutting.cut_shift, rules.cutting.straddled
     symbols, pairs = scratch[0], scratch[1]
-    long_last = _U(long_slots.size // SLOT - 1)
+    last, long_last = _U(slots.size // SLOT - 1), _U(long_slots.size // SLOT - 1)
     by_entry = rules.entries.slots.size > 0
-    last = _U(slots.size // SLOT - 1)
-    size = _U(data.size)
-    base = _U(begin)
+    size, base = _U(data.size), _U(begin)
     keys = np.empty((_AHEAD, 3), np.uint64)
+    rare = np.empty(2 * _AHEAD, np.uint64)  # words that the table lacks; behind them those that are too long for it
     for first_word in range(_U(0), _U(words), _U(_AHEAD)):
         ahead = min(_U(_AHEAD), _U(words) - first_word)
+        if counts[0] * 2 + _AHEAD > slots.size // SLOT or counts[1] + 16 * _AHEAD > pool.size:
+            slots[:] = 0
+            counts[:] = 0
+        longer, missing = _U(_AHEAD), _0
         for k in range(ahead):  # where all of them are looked for, so that the memory is on its way
             start, stop = _U(starts[first_word + k]), _U(starts[first_word + k + _1])
             i, n = base + (start >> _1), (stop >> _1) - (start >> _1)
             if n > _U(LONGEST_KEY):
+                rare[longer] = k
+                longer += _1
+                keys[k, 2] = _NO_PAIR
                 continue
             if i + _16 <= size:
                 low, high = load_8(data, i) & _FIRST[n], load_8(data, i + _8) & _SECOND_EIGHT[n]
             else:
                 low = load(data, np.int64(i), np.int64(n))
-                high = load(data, np.int64(i + _8), np.int64(n - _8)) if n > _8 else _U(0)
+                high = load(data, np.int64(i + _8), np.int64(n - _8)) if n > _8 else _0
             high |= n << _56
             if by_entry and start & stop & _1:
                 high |= _WHOLE
@@ -523,78 +526,76 @@ def _look_up(
             keys[k, 1] = high
             keys[k, 2] = slot
         for k in range(ahead):
-            start, stop = _U(starts[first_word + k]), _U(starts[first_word + k + _1])
-            i, e = base + (start >> _1), base + (stop >> _1)
-            whole = by_entry and start & stop & _1
-            if e - i > _U(LONGEST_KEY):
-                begin, end = np.int64(i), np.int64(e)
-                size_of, keep = end - begin, e - i <= _U(LONGEST_REMEMBERED)
-                hashed, home, known = _0, _0, False
-                if keep:
-                    hashed = hash_bytes(data, begin, end) << _1 | _U(whole)
-                    home = (hashed >> _16 & long_last) << _2
-                    while long_slots[home + _3]:
-                        if long_slots[home] == hashed and long_slots[home + _3] >> _U(32) == _U(size_of):
-                            if _same(data, begin, long_bytes, np.int64(long_slots[home + _1]), size_of):
-                                known = True
-                                break
-                        home = ((home >> _2) + _1 & long_last) << _2
-                if known:
-                    first, found = long_slots[home + _2], long_slots[home + _3] & _LOW_32
-                    for p in range(found):
-                        ids[o + p] = long_pool[first + p]
-                    o += found
+            low, high, slot = keys[k, 0], keys[k, 1], keys[k, 2]
+            if slot == _NO_PAIR:
+                continue
+            while slots[slot] != low or slots[slot + _1] != high:
+                if slots[slot + _1] == _0:
+                    rare[missing] = k
+                    missing += _1
+                    break
+                slot = ((slot >> _2) + _1 & last) << _2
+            keys[k, 2] = slot
+        for m in range(missing):
+            k = rare[m]
+            low, high, slot = keys[k, 0], keys[k, 1], keys[k, 2]
+            while slots[slot + _1] != _0 and (slots[slot] != low or slots[slot + _1] != high):
+                slot = ((slot >> _2) + _1 & last) << _2
+            keys[k, 2] = slot
+            if slots[slot + _1] != _0:
+                continue  # one before it was the same
+            start, stop = starts[first_word + k], starts[first_word + k + _1]
+            i, e = np.int64(begin + (start >> np.uint32(1))), np.int64(begin + (stop >> np.uint32(1)))
+            entry = find_entry(data, i, e, rules.entries) if by_entry and start & stop & np.uint32(1) else -1
+            if entry >= 0:
+                symbols[0] = rules.entries.ids[entry]
+                made = 1
+            else:
+                made = _merge_word(data, i, e, merges, shift, byte_ids, byte_pairs, character_ids, symbols, pairs)
+            _remember(slots, slot, low, high, symbols, made, pool, counts)
+        if longer > _U(_AHEAD):
+            if long_counts[0] * 2 + _AHEAD > long_slots.size // SLOT or long_counts[1] + LONGEST_REMEMBERED * _AHEAD > min(long_bytes.size, long_pool.size):
+                long_slots[:] = 0
+                long_counts[:] = 0
+            for m in range(_U(_AHEAD), longer):
+                k = rare[m]
+                start, stop = starts[first_word + k], starts[first_word + k + _1]
+                i, e = np.int64(begin + (start >> np.uint32(1))), np.int64(begin + (stop >> np.uint32(1)))
+                if e - i > LONGEST_REMEMBERED:
                     continue
-                before = o
-                entry = find_entry(data, begin, end, rules.entries) if whole else -1
-                if entry >= 0:
-                    ids[o] = rules.entries.ids[entry]
-                    o += _1
-                    begin = end
-                while begin < end:  # ASCII has not been cut yet
-                    stop_at = word_end(data, begin, end, cuts, cut_shift, straddled)
-                    if stop_at - begin > _SCAN:
-                        o = _merge_far(data, begin, stop_at, rules.merging, ids, o)
-                    else:
-                        for p in range(_merge_word(data, begin, stop_at, merges, shift, byte_ids, byte_pairs, character_ids, symbols, pairs)):
-                            ids[o] = symbols[p]
-                            o += _1
-                    begin = stop_at
-                if keep:
-                    found = o - before
-                    full = long_counts[0] * 2 > long_slots.size // SLOT
-                    if full or long_counts[1] + size_of > long_bytes.size or long_counts[2] + size_of > long_pool.size:
-                        long_slots[:] = 0
-                        long_counts[:] = 0
-                        home = (hashed >> _16 & long_last) << _2
+                whole = by_entry and start & stop & np.uint32(1)
+                hashed = hash_bytes(data, i, e) << _1 | _U(1 if whole else 0)
+                home = (hashed >> _16 & long_last) << _2
+                while long_slots[home + _3]:
+                    same = long_slots[home] == hashed and long_slots[home + _3] >> _U(32) == _U(e - i)
+                    if same and _same(data, i, long_bytes, np.int64(long_slots[home + _1]), e - i):
+                        break
+                    home = ((home >> _2) + _1 & long_last) << _2
+                if not long_slots[home + _3]:
+                    found = np.int64(_long_ids(data, i, e, whole, rules, scratch, long_pool, _U(long_counts[2]))) - long_counts[2]
                     long_slots[home] = hashed
                     long_slots[home + _1] = _U(long_counts[1])
                     long_slots[home + _2] = _U(long_counts[2])
-                    long_slots[home + _3] = _U(size_of) << _U(32) | found
-                    for p in range(size_of):
-                        long_bytes[long_counts[1] + p] = data[np.int64(i) + p]
-                    for p in range(found):
-                        long_pool[_U(long_counts[2]) + p] = ids[before + p]
+                    long_slots[home + _3] = _U(e - i) << _U(32) | _U(found)
+                    for p in range(e - i):
+                        long_bytes[long_counts[1] + p] = data[i + p]
                     long_counts[0] += 1
-                    long_counts[1] += size_of
-                    long_counts[2] += np.int64(found)
+                    long_counts[1] += e - i
+                    long_counts[2] += found
+                keys[k, 0] = long_slots[home + _2]
+                keys[k, 1] = long_slots[home + _3] & _LOW_32
+        for k in range(ahead):
+            slot = keys[k, 2]
+            if slot == _NO_PAIR:
+                start, stop = starts[first_word + k], starts[first_word + k + _1]
+                i, e = np.int64(begin + (start >> np.uint32(1))), np.int64(begin + (stop >> np.uint32(1)))
+                if e - i > LONGEST_REMEMBERED:
+                    o = _long_ids(data, i, e, by_entry and start & stop & np.uint32(1), rules, scratch, ids, o)
+                else:
+                    for p in range(keys[k, 1]):
+                        ids[o] = long_pool[keys[k, 0] + p]
+                        o += _1
                 continue
-            low, high, slot = keys[k, 0], keys[k, 1], keys[k, 2]
-            while slots[slot] != low or slots[slot + _1] != high:
-                if slots[slot + _1] == _U(0):
-                    if counts[0] * 2 > slots.size // SLOT or counts[1] + 16 > pool.size:
-                        slots[:] = 0
-                        counts[:] = 0
-                        slot = keys[k, 2]
-                    entry = find_entry(data, np.int64(i), np.int64(e), rules.entries) if whole else -1
-                    if entry >= 0:
-                        symbols[0] = rules.entries.ids[entry]
-                        made = 1
-                    else:
-                        made = _merge_word(data, np.int64(i), np.int64(e), merges, shift, byte_ids, byte_pairs, character_ids, symbols, pairs)
-                    _remember(slots, slot, low, high, symbols, made, pool, counts)
-                    break
-                slot = ((slot >> _2) + _1 & last) << _2
             first, second = slots[slot + _2], slots[slot + _3]
             found = second >> _U(42)
             if found <= _U(_INLINE):
@@ -609,6 +610,28 @@ def _look_up(
                 for p in range(found):
                     ids[o] = pool[first + p]
                     o += _1
+    return o
+
+
+@njit(cache=True, nogil=True)
+def _long_ids(data: np.ndarray, begin: int, end: int, whole: bool, rules: Rules, scratch: np.ndarray, ids: np.ndarray, o: np.uint64) -> np.uint64:
+    """Write the ids of a word of more than 15 bytes from ids[o] on; returns where they end. ASCII has not been cut yet."""
+    merges, shift, byte_ids, byte_pairs, character_ids = rules.merging
+    cuts, cut_shift, straddled = rules.cutting.cuts, rules.cutting.cut_shift, rules.cutting.straddled
+    if whole:
+        entry = find_entry(data, begin, end, rules.entries)
+        if entry >= 0:
+            ids[o] = rules.entries.ids[entry]
+            return o + _1
+    while begin < end:
+        stop = word_end(data, begin, end, cuts, cut_shift, straddled)
+        if stop - begin > _SCAN:
+            o = _merge_far(data, begin, stop, rules.merging, ids, o)
+        else:
+            for p in range(_merge_word(data, begin, stop, merges, shift, byte_ids, byte_pairs, character_ids, scratch[0], scratch[1])):
+                ids[o] = scratch[0, p]
+                o += _1
+        begin = stop
     return o
 
 

@@ -56,7 +56,7 @@ class Bpe:
     @cached_property
     def vocabulary(self) -> int:
         """One more than the largest id."""
-        return 1 + max(max(self.entries.values()), max((a.id for a in self.added), default=0))
+        return 1 + max(*self.entries.values(), *(a.id for a in self.added))
 
     @cached_property
     def id_type(self) -> np.dtype:
@@ -98,6 +98,7 @@ class Bpe:
         lacking = [byte for byte in range(256) if bytes([byte]) not in entries]
         if lacking:
             raise ModelError(f"The vocabulary lacks {len(lacking)} of the 256 bytes (the first: 0x{lacking[0]:02X}), so that not every text has ids.")
+        _check_numbers(added, {a.content.decode(): model["vocab"].get(a.content.decode()) for a in added}, len(model["vocab"]))
         return cls(
             sha256=hashlib.sha256(source).hexdigest(),
             source=source,
@@ -131,6 +132,21 @@ class Bpe:
             last[entries[left], entries[right]] = (rank, entries[left + right])  # `tokenizers` too keeps the last of equals
         table = [(left, right, made) for (left, right), (_, made) in sorted(last.items(), key=lambda item: item[1][0])]
         return np.array(table, np.uint32).reshape(-1, 3)
+
+
+def _check_numbers(added: tuple[Added, ...], of_model: dict[str, int | None], size: int) -> None:
+    """ModelError where the reference, which numbers added tokens itself when it reads a file, would give them other ids than the file says."""
+    after = size
+    for token in added:
+        known = of_model[token.content.decode()]
+        right = after if known is None else known
+        if token.id != right:
+            raise ModelError(
+                f"The added token {token.content.decode()!r} has the id {token.id} in the file, and `tokenizers` would give it {right}: "
+                "number added tokens one after the other, from the size of the model's vocabulary on."
+            )
+        if known is None:
+            after += 1
 
 
 def _pattern(setting: Any) -> Pattern:

@@ -126,7 +126,7 @@ def _aligned(size: int) -> np.ndarray:
 def rules(tables: Tables) -> kernel.Rules:
     """A tokenizer's tables as the compiled kernels take them."""
     bpe = tables.bpe
-    keys, values, shift = tables.merges
+    merges, shift = tables.merges
     cuts, cut_shift = tables.cuts
     return kernel.Rules(
         kernel.Cutting(
@@ -139,7 +139,7 @@ def rules(tables: Tables) -> kernel.Rules:
             han=bool((tables.kinds[0x4E00:0xA000] == LETTER).all()),
         ),
         kernel.Merging(
-            merges=frozen(np.stack([keys, values], axis=1)),  # side by side: they are read together
+            merges=frozen(merges),
             shift=np.uint64(shift),
             byte_ids=frozen(bpe.byte_ids),
             byte_pairs=frozen(tables.byte_pairs),

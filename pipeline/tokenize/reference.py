@@ -40,9 +40,7 @@ class ReferenceEngine:
         return Tokenizer.from_str(self.bpe.source.decode())
 
 
-def spliced(
-    ids: np.ndarray, lengths: np.ndarray, rows: np.ndarray, theirs: np.ndarray, their_lengths: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
+def spliced(ids: np.ndarray, lengths: np.ndarray, rows: np.ndarray, theirs: np.ndarray, their_lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The same ids and lengths, but for these rows (ascending), whose ids are `theirs`."""
     pieces, lengths, bounds, done, taken = [], lengths.copy(), np.append(0, np.cumsum(lengths)), 0, np.append(0, np.cumsum(their_lengths))
     for k, row in enumerate(rows.tolist()):

@@ -7,6 +7,7 @@ that way, and words repeat. The pairs are kept in a table of bits by hash: two p
 
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 
@@ -31,22 +32,24 @@ class Tables:
         return kinds()
 
     @cached_property
-    def merges(self) -> tuple[np.ndarray, np.ndarray, int]:
-        """An open-addressing table with linear probing: keys `left << 32 | right` (NO_PAIR where free), values `rank << 32 | made`,
-        and the shift that makes a slot of key × MULTIPLIER. At most half full. (slots,) uint64, (slots,) uint64
+    def merges(self) -> tuple[np.ndarray, int]:
+        """An open-addressing table with linear probing: `left << 32 | right` (NO_PAIR where free) and `rank << 32 | made`, side by side
+        since they are read together; and the shift that makes a slot of key × MULTIPLIER. At most half full. (slots, 2) uint64
         """
         merges = self.bpe.merges.astype(np.uint64)
         size = 1 << max(4, int(2 * len(merges) - 1).bit_length())
         shift = 64 - (size.bit_length() - 1)
-        keys, values = np.full(size, NO_PAIR, np.uint64), np.zeros(size, np.uint64)
+        table = np.zeros((size, 2), np.uint64)
+        table[:, 0] = NO_PAIR
         wanted = merges[:, 0] << np.uint64(32) | merges[:, 1]
         taken: set[int] = set()
-        for rank, slot in enumerate((wanted * np.uint64(MULTIPLIER) >> np.uint64(shift)).tolist()):
+        for rank, home in enumerate((wanted * np.uint64(MULTIPLIER) >> np.uint64(shift)).tolist()):
+            slot = home
             while slot in taken:
                 slot = (slot + 1) & (size - 1)
             taken.add(slot)
-            keys[slot], values[slot] = wanted[rank], rank << 32 | int(merges[rank, 2])
-        return keys, values, shift
+            table[slot] = wanted[rank], rank << 32 | int(merges[rank, 2])
+        return table, shift
 
     @cached_property
     def byte_pairs(self) -> np.ndarray:
@@ -106,13 +109,16 @@ class Tables:
 
     @cached_property
     def _neighbours(self) -> tuple[set[tuple[int, int]], set[tuple[int, int]]]:
-        """Pairs of whole code points side by side in entries that merges make; and, where one is not whole, the bytes that touch."""
+        """Pairs of whole code points side by side in entries that merges make (or a whole piece may be, where entries come first); and,
+        where one of the two is not whole, the bytes that touch.
+        """
         whole: set[tuple[int, int]] = set()
         touching: set[tuple[int, int]] = set()
         names = {number: entry for entry, number in self.bpe.entries.items()}
-        for number in np.unique(self.bpe.merges[:, 2]).tolist():
-            parts = characters(names[number])
-            for left, right in zip(parts, parts[1:], strict=False):
+        made = names.values() if self.bpe.whole_words else (names[number] for number in np.unique(self.bpe.merges[:, 2]).tolist())
+        for entry in made:
+            parts = characters(entry)
+            for left, right in pairwise(parts):
                 if is_whole(left) and is_whole(right):
                     whole.add((ord(left.decode()), ord(right.decode())))
                 else:
@@ -124,7 +130,7 @@ def _merged(ids: list[int], ranks: dict[tuple[int, int], tuple[int, int]]) -> tu
     """Ids after all merges, lowest rank first, of equals the leftmost; and the last rank, -1 without any."""
     last = -1
     while len(ids) > 1:
-        (rank, made), at = min((ranks.get(pair, (len(ranks), -1)), k) for k, pair in enumerate(zip(ids, ids[1:], strict=False)))
+        (rank, made), at = min((ranks.get(pair, (len(ranks), -1)), k) for k, pair in enumerate(pairwise(ids)))
         if made < 0:
             break
         ids = [*ids[:at], made, *ids[at + 2 :]]

@@ -79,8 +79,55 @@ def check(engines: list[tuple[CpuEngine, ReferenceEngine]], texts: list[bytes]) 
             assert ids[at[k] : at[k + 1]].tolist() == expected[there[k] : there[k + 1]].tolist(), (ours.bpe.pattern.name, text)
 
 
-SIGNS = ["'s", "'S", "'ll", "'Re", "'ſ", "'", " ", "  ", "\n", "\r\n", "\t", "\u3000", "\x85", "1", "2345", "２", "½", "a", "Zq", "the", "中", "中国", "，", "!", "?!", "...", "\u0301"]
-SIGNS += ["👍", "👨‍👩", "--------", "<|endoftext|>", "<|end", "text|>", "text|><", "<E", "<EMAIL>", "<|", "\u088f", "\U000323b0", "각", "\u1100\u1161", "\x00", "\x1c", "K", "한국"]
+SIGNS = [
+    "'s",
+    "'S",
+    "'ll",
+    "'Re",
+    "'ſ",
+    "'",
+    " ",
+    "  ",
+    "\n",
+    "\r\n",
+    "\t",
+    "\u3000",
+    "\x85",
+    "1",
+    "2345",
+    "２",
+    "½",
+    "a",
+    "Zq",
+    "the",
+    "中",
+    "中国",
+    "，",
+    "!",
+    "?!",
+    "...",
+    "\u0301",
+]
+SIGNS += [
+    "👍",
+    "👨‍👩",
+    "--------",
+    "<|endoftext|>",
+    "<|end",
+    "text|>",
+    "text|><",
+    "<E",
+    "<EMAIL>",
+    "<|",
+    "\u088f",
+    "\U000323b0",
+    "각",
+    "\u1100\u1161",
+    "\x00",
+    "\x1c",
+    "K",
+    "한국",
+]
 TEXTS = st.one_of(st.lists(st.sampled_from(SIGNS), max_size=40).map("".join), st.text(max_size=40))
 
 
@@ -102,6 +149,15 @@ def test_bytes_that_are_no_utf8_count_as_replacement_characters(engines, texts):
 
 def test_a_character_cut_by_two_texts_is_no_utf8(engines):
     check(engines, ["中".encode()[:2], "中".encode()[2:], b""])
+
+
+def test_an_entry_that_no_merge_makes_is_found_as_a_whole_piece(vocabularies):
+    document = json.loads(vocabularies["llama3"].source)
+    size = len(document["model"]["vocab"])
+    document["model"]["vocab"] |= {"ä½łzqx": size, "zq" * 12: size + 1}
+    document["added_tokens"] = []
+    bpe = Bpe.read(json.dumps(document, ensure_ascii=False).encode())
+    check([(CpuEngine(bpe), ReferenceEngine(bpe))], [t.encode() for t in ("你zqx", "x你zqx", "你zqx!", "zq" * 12, "zq" * 13, " 你zqx")])
 
 
 def test_words_of_any_length(engines):
@@ -187,7 +243,7 @@ def test_an_engine_is_opened_by_name_or_path(tmp_path):
 
 def test_cuda_that_is_not_there_is_told(monkeypatch):
     monkeypatch.setattr(engine, "_cuda_lacks", lambda: "torch sees no GPU")
-    with pytest.raises(ModelError, match="torch sees no GPU. Use --device cpu"):
+    with pytest.raises(ModelError, match=r"torch sees no GPU\. Use --device cpu"):
         open_engine("skypile-65k", "cuda")
     assert isinstance(open_engine("skypile-65k", "auto"), CpuEngine)
 
@@ -208,6 +264,7 @@ def test_what_cannot_be_exact_is_refused_with_the_reason():
         ({"normalizer": {"type": "Lowercase"}}, "Lowercase"),
         ({"normalizer": {"type": "NFC"}, "added_tokens": [{"id": 9, "content": "x", "normalized": True}]}, "normalized: false"),
         ({"added_tokens": [{"id": 9, "content": "x", "lstrip": True}]}, "'x' sets lstrip"),
+        ({"added_tokens": [{"id": 65_530, "content": "<new>"}]}, "'<new>' has the id 65530 in the file.*would give it 65522"),
         ({"pre_tokenizer": {"type": "Sequence", "pretokenizers": [split, level]}}, "splits by another"),
         ({"pre_tokenizer": {"type": "Whitespace"}}, "Whitespace"),
         ({"pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": True, "use_regex": True}}, "add_prefix_space"),
@@ -216,5 +273,5 @@ def test_what_cannot_be_exact_is_refused_with_the_reason():
         with pytest.raises(ModelError, match=message):
             Bpe.read(json.dumps(good | change).encode())
     for bad in (b"", b"[]", b"{}", b"\xff", b'{"model": 3}'):
-        with pytest.raises(ModelError, match="not a tokenizer.json"):
+        with pytest.raises(ModelError, match=r"not a tokenizer\.json"):
             Bpe.read(bad)
