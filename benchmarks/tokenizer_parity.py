@@ -242,9 +242,11 @@ def main() -> None:
                 parts.append(Part("letter", "", 0, 1))
             tasks += [(part, name, path) for part in parts]
 
+        random.Random(1).shuffle(tasks)  # what was stopped early has seen something of everything
         totals: dict[tuple[str, str], list[int]] = {}
-        begin, bad = time.perf_counter(), 0
-        with ProcessPoolExecutor(options.cpus) as pool:
+        begin, bad, n = time.perf_counter(), 0, 0
+        pool = ProcessPoolExecutor(options.cpus)
+        try:
             running = {pool.submit(compare, part, str(path), str(options.code), options.engine): (part, name) for part, name, path in tasks}
             for n, future in enumerate(as_completed(running), 1):
                 part, name = running[future]
@@ -257,6 +259,9 @@ def main() -> None:
                     print(f"DIFFERS {name} {part}: {fault}", flush=True)
                 if n % 50 == 0:
                     print(f"{n} of {len(running)} tasks, {time.perf_counter() - begin:.0f} s, {bad} differences", file=sys.stderr, flush=True)
+        except KeyboardInterrupt:
+            print(f"stopped after {n} of {len(tasks)} tasks")
+        pool.shutdown(wait=False, cancel_futures=True)
         for (name, kind), (texts, size, tokens) in sorted(totals.items()):
             print(f"{name:28} {kind:8} {texts:12,} texts {size / 1e6:10.1f} MB {tokens:14,} tokens")
         all_of = [sum(t[k] for t in totals.values()) for k in range(3)]
