@@ -43,6 +43,7 @@ from pipeline.stages import (
     label,
 )
 from pipeline.store import open_model
+from pipeline.tokenize.bpe import Bpe
 
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "B": 10**9, "T": 10**12}
 
@@ -626,7 +627,9 @@ def _check_mix(recipe: Recipe, added: set[str], fault: Any) -> None:
                     )
     for name, model in {"tokenizer": mix.tokenizer, **mix.also_count}.items():
         try:
-            open_model(model if "/" in model else f"bundled:{model}")
+            found = open_model(model if "/" in model else f"bundled:{model}")
+            if "/" in model:
+                Bpe.read(Path(found.path).read_bytes())  # what could not be counted exactly is refused before the first document
         except ModelError as error:
             raise fault(("mix", "also_count", name) if name in mix.also_count else ("mix", "tokenizer"), str(error)) from None
 

@@ -341,3 +341,12 @@ def test_every_shipped_recipe_loads() -> None:
     for file in shipped.glob("*.yaml"):
         Recipe.load(file)
         assert Recipe.load(file.stem).name
+
+
+def test_a_tokenizer_that_cannot_be_exact_is_refused_before_anything_runs(tmp_path):
+    other = tmp_path / "tokenizer.json"
+    other.write_text('{"model": {"type": "WordPiece", "vocab": {}}}')
+    message = refusal(tmp_path, "mix:\n", f"mix:\n  tokenizer: {other}\n")
+    assert message.startswith("23: mix.tokenizer: Only byte-level BPE can be encoded exactly; this tokenizer's model is WordPiece")
+    also = refusal(tmp_path, "mix:\n", f"mix:\n  also_count: {{other: {other}}}\n")
+    assert also.startswith("23: mix.also_count.other: Only byte-level BPE")
