@@ -13,8 +13,8 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from pipeline.kernels.pieces import LETTER, OTHER, SPACE, _contraction, piece_end
-from pipeline.kernels.raw import hash_bytes, highest_bit, load, load_8, lowest_bit, match_64, prefetch, range_64
+from pipeline.kernels.pieces import LETTER, OTHER, SPACE, piece_end, starts_ahead
+from pipeline.kernels.raw import hash_bytes, load, load_8, lowest_bit, match_64, prefetch, range_64
 
 _U = np.uint64
 _0, _1, _2, _3, _4, _8, _16, _56, _63, _64 = (np.uint64(n) for n in (0, 1, 2, 3, 4, 8, 16, 56, 63, 64))
@@ -355,29 +355,17 @@ def mark_words(data: np.ndarray, begin: int, end: int, cutting: Cutting, starts:
     ASCII are whole pieces.
     """
     kinds, digits, web, cuts, cut_shift, straddled, han = cutting
-    i, stop, base, size = _U(begin), _U(end), _U(begin), _U(data.size)
+    i, stop, base = _U(begin), _U(end), _U(begin)
     n = _U(0)
     while i < stop:
-        if i + _64 <= size:
-            high = range_64(data, i, _NONE, np.uint8(0x80), np.uint8(0x7F))
-            known = lowest_bit(high) if high else _64  # bytes that are looked at together
-            at_end = stop - i <= known
-            if at_end:
-                known = stop - i
-            if known >= _4:
-                bits = _ascii_starts(data, i, known, stop, digits, web)
-                if at_end or bits > _1:
-                    last = _64 if at_end else highest_bit(bits)
-                    if not at_end:
-                        bits ^= _1 << last
-                    while bits:
-                        starts[n] = (i - base + lowest_bit(bits)) << _1 | _1
-                        n += _1
-                        bits &= bits - _1
-                    if at_end:
-                        break
-                    i += last
-                    continue
+        bits, settled = starts_ahead(data, i, stop, digits, web)
+        if settled:
+            while bits:
+                starts[n] = (i - base + lowest_bit(bits)) << _1 | _1
+                n += _1
+                bits &= bits - _1
+            i += settled
+            continue
         starts[n] = (i - base) << _1 | _1
         n += _1
         # A piece is a run of letters behind one sign at most, or something else.
@@ -417,69 +405,6 @@ def mark_words(data: np.ndarray, begin: int, end: int, cutting: Cutting, starts:
                 i += length
     starts[n] = (stop - base) << _1 | _1
     return np.int64(n)
-
-
-@njit(cache=True, nogil=True)
-def _ascii_starts(data: np.ndarray, i: np.uint64, known: np.uint64, stop: np.uint64, digits: int, web: bool) -> np.uint64:
-    """Where pieces begin among `known` (1 to 64) ASCII bytes, the first of which begins one; one bit each, the first one lowest.
-
-    The text ends at byte `stop`. Where it goes on behind these bytes, so may the last piece.
-    """
-    at_end = i + known == stop
-    valid = _NO_PAIR >> (_64 - known)
-    letter = range_64(data, i, np.uint8(0x20), np.uint8(0x61), np.uint8(25)) & valid
-    number = range_64(data, i, _NONE, np.uint8(0x30), np.uint8(9)) & valid
-    blank = match_64(data, i, np.uint8(0xFF), np.uint8(0x20)) & valid
-    white = (range_64(data, i, _NONE, np.uint8(9), np.uint8(4)) | blank) & valid
-    other = valid & ~(letter | number | white)
-    newline = (match_64(data, i, np.uint8(0xFF), np.uint8(10)) | match_64(data, i, np.uint8(0xFF), np.uint8(13))) & valid
-    after_blank = blank << _1
-    other_start = other & ~(other << _1) & ~after_blank
-    single = other_start & ~(other >> _1)
-    letter_start = letter & ~(letter << _1)
-    if web:
-        starts = letter_start & ~((white & ~newline) << _1) & ~(single << _1)
-        if digits == 1:
-            starts |= number
-        else:
-            group = number & ~(number << _1)
-            while group:
-                starts |= group
-                group = group << _3 & number & number << _1 & number << _2
-        absorbed = newline & ~(newline + (newline & other << _1))
-        white &= ~absorbed
-    else:
-        starts = (letter_start | number & ~(number << _1)) & ~after_blank
-    runs = white & ~(white << _1)
-    starts |= other_start | runs | _1
-    quotes = single & match_64(data, i, np.uint8(0xFF), np.uint8(0x27))
-    while quotes:
-        at = lowest_bit(quotes)
-        size = _U(_contraction(data, np.int64(i + at), np.int64(stop), web))
-        if size:
-            starts &= ~(_2 << at)
-            if at + size < _64:
-                starts |= letter & _1 << at + size
-        quotes &= quotes - _1
-    runs &= white >> _1
-    while runs:
-        at = lowest_bit(runs)
-        rest = ~(white >> at)
-        size = lowest_bit(rest) if rest else _64 - at
-        within = (_NO_PAIR >> (_64 - size)) << at
-        lines = newline & within
-        after = at + size
-        open_end = after == known
-        if open_end and not at_end:
-            break  # who knows how it goes on
-        if web and lines:
-            at = highest_bit(lines) + _1
-            if at < after:
-                starts |= _1 << at
-        if not open_end and after - at > _1:
-            starts |= _1 << (after - _1)
-        runs &= runs - _1
-    return starts & valid
 
 
 @njit(cache=True, nogil=True)

@@ -6,8 +6,9 @@ that was merged are not reset, so that it may be merged again (when its left or 
 merge that makes the same bytes), and then only in the pieces of the list that was popped.
 
 With whole code points, a character is one symbol of the text from the beginning, but has no id yet: it is born when its bytes
-have been merged, first to a prefix, then to the whole, and a pair enters the race when both its symbols have ids. That is exactly
-what merging bytes would do if only a prefix of a character might meet its next byte, and only whole characters each other.
+have been merged, first to a prefix, then to the whole, and a pair enters the race when both its symbols have ids. That is what
+merging bytes would do if only a prefix of a character might meet its next byte, and only whole characters each other. (Where an
+entry is made in two ways beside a character that has no id yet the two might part; neither the twin nor 900 texts have shown it.)
 """
 
 # mypy: disable-error-code="assignment,arg-type,return-value,index,operator,call-overload,misc"

@@ -11,8 +11,8 @@ after the caller has given it more room.
 import numpy as np
 from numba import njit
 
-from pipeline.kernels.pieces import piece_end
-from pipeline.kernels.raw import hash_bytes, load, load_8, mix
+from pipeline.kernels.pieces import piece_end, starts_ahead
+from pipeline.kernels.raw import hash_bytes, load, load_8, lowest_bit, mix
 
 FOUND, LONG, POOL, TEXT, BYTE = 0, 1, 2, 3, 4  # entries of `state`: rows taken, long pieces, bytes of the pool in use, the text and the byte to go on at
 _SHORT = 15
@@ -89,6 +89,17 @@ def _add_long(data: np.ndarray, start: int, stop: int, times: int, rows: np.ndar
 
 
 @njit(cache=True, nogil=True)
+def _count(data: np.ndarray, at: int, stop: int, times: int, rows: np.ndarray, pool: np.ndarray, starts: np.ndarray, state: np.ndarray) -> bool:
+    size = stop - at
+    if size > _SHORT:
+        return _add_long(data, at, stop, times, rows, pool, starts, state)
+    second = np.uint64(size) << _56
+    if size > 8:
+        second |= load(data, at + 8, size - 8)
+    return _add_short(load(data, at, size), second, times, rows, state)
+
+
+@njit(cache=True, nogil=True)
 def count_pieces(
     data: np.ndarray, offsets: np.ndarray, weights: np.ndarray, kinds: np.ndarray, digits: int, web: bool,
     rows: np.ndarray, pool: np.ndarray, starts: np.ndarray, state: np.ndarray,
@@ -102,19 +113,18 @@ def count_pieces(
         end, times = offsets[text + 1], weights[text]
         at = max(offsets[text], state[BYTE])
         while at < end and times > 0:
-            stop = piece_end(data, at, end, kinds, digits, web)
-            size = stop - at
-            if size <= _SHORT:
-                second = np.uint64(size) << _56
-                if size > 8:
-                    second |= load(data, at + 8, size - 8)
-                counted = _add_short(load(data, at, size), second, times, rows, state)
-            else:
-                counted = _add_long(data, at, stop, times, rows, pool, starts, state)
-            if not counted:
-                state[BYTE] = at
-                return False
-            at = stop
+            bits, settled = starts_ahead(data, np.uint64(at), np.uint64(end), digits, web)
+            begin = at
+            at = begin + np.int64(settled) if settled else piece_end(data, begin, end, kinds, digits, web)
+            while begin < at:
+                bits &= bits - _ONE  # its own
+                stop = at
+                if settled and bits:
+                    stop = at - np.int64(settled) + np.int64(lowest_bit(bits))
+                if not _count(data, begin, stop, times, rows, pool, starts, state):
+                    state[BYTE] = begin
+                    return False
+                begin = stop
         state[TEXT] = text + 1
     return True
 

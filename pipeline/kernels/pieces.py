@@ -9,9 +9,14 @@ runs. `piece_end` is tested against the regular-expression engine of the install
 import numpy as np
 from numba import njit
 
+from pipeline.kernels.raw import highest_bit, lowest_bit, match_64, range_64
+
 OTHER, LETTER, NUMBER, SPACE, NEWLINE = 0, 1, 2, 3, 4  # kinds of code point; SPACE is white space without CR and LF
 _APOSTROPHE = 0x27
 _BLANK = 0x20
+_0, _1, _2, _3, _4, _64 = (np.uint64(n) for n in (0, 1, 2, 3, 4, 64))
+_NONE = np.uint8(0)
+_ALL = np.uint64(0xFFFF_FFFF_FFFF_FFFF)
 
 
 @njit(cache=True, nogil=True, inline="always")
@@ -109,13 +114,103 @@ def piece_end(data: np.ndarray, i: int, end: int, kinds: np.ndarray, digits: int
 
 
 @njit(cache=True, nogil=True)
+def _ascii_starts(data: np.ndarray, i: np.uint64, known: np.uint64, stop: np.uint64, digits: int, web: bool) -> np.uint64:
+    """Where pieces begin among `known` (1 to 64) ASCII bytes, the first of which begins one; one bit each, the first one lowest.
+
+    The text ends at byte `stop`. Where it goes on behind these bytes, so may the last piece.
+    """
+    at_end = i + known == stop
+    valid = _ALL >> (_64 - known)
+    letter = range_64(data, i, np.uint8(0x20), np.uint8(0x61), np.uint8(25)) & valid
+    number = range_64(data, i, _NONE, np.uint8(0x30), np.uint8(9)) & valid
+    blank = match_64(data, i, np.uint8(0xFF), np.uint8(0x20)) & valid
+    white = (range_64(data, i, _NONE, np.uint8(9), np.uint8(4)) | blank) & valid
+    other = valid & ~(letter | number | white)
+    newline = (match_64(data, i, np.uint8(0xFF), np.uint8(10)) | match_64(data, i, np.uint8(0xFF), np.uint8(13))) & valid
+    after_blank = blank << _1
+    other_start = other & ~(other << _1) & ~after_blank
+    single = other_start & ~(other >> _1)
+    letter_start = letter & ~(letter << _1)
+    if web:
+        starts = letter_start & ~((white & ~newline) << _1) & ~(single << _1)
+        if digits == 1:
+            starts |= number
+        else:
+            group = number & ~(number << _1)
+            while group:
+                starts |= group
+                group = group << _3 & number & number << _1 & number << _2
+        absorbed = newline & ~(newline + (newline & other << _1))
+        white &= ~absorbed
+    else:
+        starts = (letter_start | number & ~(number << _1)) & ~after_blank
+    runs = white & ~(white << _1)
+    starts |= other_start | runs | _1
+    quotes = single & match_64(data, i, np.uint8(0xFF), np.uint8(0x27))
+    while quotes:
+        at = lowest_bit(quotes)
+        size = np.uint64(_contraction(data, np.int64(i + at), np.int64(stop), web))
+        if size:
+            starts &= ~(_2 << at)
+            if at + size < _64:
+                starts |= letter & _1 << at + size
+        quotes &= quotes - _1
+    runs &= white >> _1
+    while runs:
+        at = lowest_bit(runs)
+        rest = ~(white >> at)
+        size = lowest_bit(rest) if rest else _64 - at
+        within = (_ALL >> (_64 - size)) << at
+        lines = newline & within
+        after = at + size
+        open_end = after == known
+        if open_end and not at_end:
+            break  # who knows how it goes on
+        if web and lines:
+            at = highest_bit(lines) + _1
+            if at < after:
+                starts |= _1 << at
+        if not open_end and after - at > _1:
+            starts |= _1 << (after - _1)
+        runs &= runs - _1
+    return starts & valid
+
+
+@njit(cache=True, nogil=True)
+def starts_ahead(data: np.ndarray, i: np.uint64, stop: np.uint64, digits: int, web: bool) -> tuple[np.uint64, np.uint64]:
+    """Where pieces begin among the ASCII bytes from a piece's begin on, at most 64, one bit each; and how many bytes these pieces have.
+
+    0 bytes: nothing can be said of so many at once; ask `piece_end`. The text ends at byte `stop`.
+    """
+    if i + _64 > np.uint64(data.size):
+        return _0, _0
+    high = range_64(data, i, _NONE, np.uint8(0x80), np.uint8(0x7F))
+    known = lowest_bit(high) if high else _64
+    if stop - i <= known:
+        return _ascii_starts(data, i, stop - i, stop, digits, web), stop - i
+    if known < _4:
+        return _0, _0
+    bits = _ascii_starts(data, i, known, stop, digits, web)
+    last = highest_bit(bits)  # how far this piece goes is not known
+    return bits ^ (_1 << last), last
+
+
+@njit(cache=True, nogil=True)
 def mark_pieces(data: np.ndarray, begin: int, end: int, kinds: np.ndarray, digits: int, web: bool, starts: np.ndarray) -> int:
     """Write where each piece of data[begin:end] begins; returns how many there are. starts: (bytes,) int64"""
-    found = 0
+    found, stop = 0, np.uint64(end)
     while begin < end:
-        starts[found] = begin
-        found += 1
-        begin = piece_end(data, begin, end, kinds, digits, web)
+        bits, settled = starts_ahead(data, np.uint64(begin), stop, digits, web)
+        while bits:
+            starts[found] = begin + np.int64(lowest_bit(bits))
+            found += 1
+            bits &= bits - _1
+        if settled:
+            begin += np.int64(settled)
+        else:
+            starts[found] = begin
+            found += 1
+            begin = piece_end(data, begin, end, kinds, digits, web)
     return found
 
 
