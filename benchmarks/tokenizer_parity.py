@@ -101,7 +101,7 @@ def kind_texts(folder: Path, code: Path, kind: str) -> Iterator[bytes]:
         while size < KIND_BYTES:
             pieces = []
             for _ in range(rng.randint(2, 30)):
-                text = rng.choice(rng.choice(parts))
+                text = rng.choice(rng.choice(parts)) or b" "
                 at = rng.randrange(len(text))
                 pieces.append(text[at : at + rng.randint(1, 400)])  # cut anywhere, inside a character too
             yield b"".join(pieces)
