@@ -17,6 +17,7 @@ import gzip
 import io
 import json
 import random
+import signal
 import sys
 import tempfile
 import time
@@ -242,6 +243,7 @@ def main() -> None:
                 parts.append(Part("letter", "", 0, 1))
             tasks += [(part, name, path) for part in parts]
 
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
         random.Random(1).shuffle(tasks)  # what was stopped early has seen something of everything
         totals: dict[tuple[str, str], list[int]] = {}
         begin, bad, n = time.perf_counter(), 0, 0

@@ -85,7 +85,7 @@ def classify(texts: TextsLike, model: str, languages: Sequence[str] | None = Non
 
 
 def train_tokenizer(release: str, out: str, vocabulary: int = 65_536, cpus: int | None = None) -> dict[str, Any]:
-    """Train a vocabulary on a release's training documents, each as often as its `repeats` says, into a folder that holds no tokenizer yet.
+    """Train a vocabulary on a release's training documents, each as often as its `repeats` says, into a new or an empty folder.
 
     Writes `tokenizer.json`, and what it was made from as `summary.json` and `README.md`; returns the summary. Bytes per token are
     counted on the release's validation documents, which are not trained on.
@@ -96,8 +96,10 @@ def train_tokenizer(release: str, out: str, vocabulary: int = 65_536, cpus: int 
 
     train.check(vocabulary)
     made_from, folder = open_release(release), Store(out)
-    if folder.exists("tokenizer.json"):
-        raise PlanError(f"{folder.root} holds a tokenizer.json already; give another folder with --out, or take it away.")
+    if os.path.exists(folder.root) and not os.path.isdir(folder.root):
+        raise PlanError(f"{folder.root} is a file; give a new or an empty folder with --out.")
+    if there := folder.list():
+        raise PlanError(f"{folder.root} holds other things ({', '.join(there[:3])}); give a new or an empty folder with --out.")
     counts = {domain: {"documents": 0, "bytes": 0} for domain in made_from.domains}
 
     def batches() -> Iterator[tuple[pa.Array, np.ndarray]]:

@@ -26,6 +26,7 @@ from pipeline.errors import ModelError, PipelineError, PlanError, StoreError, Wo
 from pipeline.recipe import ScheduleSlice
 from pipeline.store import Store, open_model
 from pipeline.token_shards import TokenRelease, export_tokens, open_tokens, work, write_tokens
+from pipeline.tokenize.bpe import Bpe
 from tests.running import ENVIRONMENT, Finished, cli, one_paragraph, processes_of
 
 OURS = Path(open_model("bundled:skypile-65k").path)
@@ -275,6 +276,7 @@ def small_tokenizer(path: Path, far: int | None = None) -> Path:
     if far is not None:
         token = {"id": far, "content": "<|far|>", "single_word": False, "lstrip": False, "rstrip": False, "normalized": False, "special": True}
         about["added_tokens"] = [token]
+        about["model"]["vocab"]["<|far|>"] = far  # the reference numbers other added tokens itself
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(about), encoding="utf-8")
     return path
@@ -506,3 +508,37 @@ def test_the_command(release: pipeline.Release, made: TokenRelease, tmp_path: Pa
 
 def test_the_command_says_what_is_wrong(tmp_path: Path) -> None:
     assert "nowhere" in one_paragraph(cli("tokenize", tmp_path / "nowhere"))
+
+
+def test_folders_of_others_are_left_alone(release: pipeline.Release, tmp_path: Path) -> None:
+    mine = tmp_path / "mine"
+    (mine / ".tmp").mkdir(parents=True)
+    (mine / "done").mkdir()
+    (mine / ".tmp" / "a").write_text("a")
+    (mine / "done" / "b").write_text("b")
+    with pytest.raises(PlanError, match=r"holds other things \(done\).*--out"):
+        write_tokens(release, mine)
+    assert (mine / ".tmp" / "a").exists() and (mine / "done" / "b").exists()
+
+
+def test_a_vocabulary_trained_on_a_release(release: pipeline.Release, tmp_path: Path) -> None:
+    from pipeline.library import train_tokenizer
+
+    summary = train_tokenizer(str(release.store.root), str(tmp_path / "a"), 340, cpus=1)
+    assert train_tokenizer(str(release.store.root), str(tmp_path / "b"), 340, cpus=2) == summary
+    assert contents(tmp_path / "a") == contents(tmp_path / "b")
+    file = tmp_path / "a" / "tokenizer.json"
+    assert summary["sha256"] == hashlib.sha256(file.read_bytes()).hexdigest() and Bpe.read(file.read_bytes()).vocabulary == 340
+    texts = {domain: rows(release, domain) for domain in ("en", "zh", "code")}
+    assert {d: v["documents"] for d, v in summary["trained_on"].items()} == {d: len(r) for d, r in texts.items()}
+    assert summary["trained_on"]["zh"]["bytes"] == sum(len(r["text"].encode()) * r["repeats"] for r in texts["zh"])
+    held_out = [row for batch in release.documents("en", split="validation") for row in batch.to_pylist()]
+    reference = Tokenizer.from_file(str(file))
+    assert summary["validation"] == {
+        "en": {
+            "bytes": sum(len(r["text"].encode()) for r in held_out),
+            "tokens": sum(len(reference.encode(r["text"], add_special_tokens=False).ids) for r in held_out),
+        }
+    }
+    with pytest.raises(PlanError, match=r"holds other things \(README.md"):
+        train_tokenizer(str(release.store.root), str(tmp_path / "a"), 340)

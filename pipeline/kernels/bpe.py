@@ -14,7 +14,7 @@ import numpy as np
 from numba import njit
 
 from pipeline.kernels.pieces import LETTER, OTHER, SPACE, piece_end, starts_ahead
-from pipeline.kernels.raw import hash_bytes, load, load_8, lowest_bit, match_64, prefetch, range_64
+from pipeline.kernels.raw import frozen, hash_bytes, load, load_8, lowest_bit, match_64, prefetch, range_64
 
 _U = np.uint64
 _0, _1, _2, _3, _4, _8, _16, _56, _63, _64 = (np.uint64(n) for n in (0, 1, 2, 3, 4, 8, 16, 56, 63, 64))
@@ -479,7 +479,7 @@ def _look_up(
                 made = _merge_word(data, i, e, merges, shift, byte_ids, byte_pairs, character_ids, symbols, pairs)
             _remember(slots, slot, low, high, symbols, made, pool, counts)
         if longer > _U(_AHEAD):
-            if long_counts[0] * 2 + _AHEAD > long_slots.size // SLOT or long_counts[1] + LONGEST_REMEMBERED * _AHEAD > min(long_bytes.size, long_pool.size):
+            if long_counts[0] * 2 + _AHEAD > long_slots.size // SLOT or long_counts[1] + LONGEST_REMEMBERED * _AHEAD > long_bytes.size:
                 long_slots[:] = 0
                 long_counts[:] = 0
             for m in range(_U(_AHEAD), longer):
@@ -682,3 +682,25 @@ def encode(data: np.ndarray, offsets: np.ndarray, added: np.ndarray, rules: Rule
         o = _look_up(data, i, starts, words, rules, memory, scratch, ids, o)
         lengths[text] = o - before
     return np.int64(o)
+
+
+def warm() -> None:
+    """Compile or load everything here, by encoding a few words with a tokenizer of bytes alone."""
+    data = frozen(np.frombuffer("it's 中国 中国<".encode() + b"-" * 70, np.uint8))
+    offsets = frozen(np.array([0, len(data)], np.int64))
+    no_ids = frozen(np.zeros(0, np.uint32))
+    kinds, bytes_alone = frozen(np.zeros(0x110000, np.uint8)), frozen(np.arange(256, dtype=np.uint32))
+    rules = Rules(
+        Cutting(kinds, 1, True, frozen(np.zeros(1 << 10, np.uint64)), np.uint64(48), frozen(np.zeros((0, 0), bool)), False),
+        Merging(frozen(np.full((16, 2), _NO_PAIR)), np.uint64(60), bytes_alone, frozen(np.full((256, 256), _NO_PAIR)), no_ids),
+        Entries(frozen(np.zeros(0, np.int64)), frozen(np.zeros(0, np.uint8)), frozen(np.zeros(1, np.int64)), no_ids),
+    )
+    memory = Memory(
+        np.zeros(SLOT << 8, np.uint64), np.uint64(56), np.zeros(1 << 12, np.uint32), np.zeros(2, np.int64),
+        np.zeros(SLOT << 8, np.uint64), np.zeros(1 << 13, np.uint8), np.zeros(1 << 13, np.uint32), np.zeros(3, np.int64),
+    )  # fmt: skip
+    are_utf8(data, offsets)
+    texts_with(data, offsets, frozen(np.zeros(0x110000, bool)))
+    found = np.empty((4, 3), np.int64)
+    find_added(data, frozen(np.array([[0, len(data)]])), frozen(np.array([0x3C], np.uint8)), data[:1], frozen(np.array([0, 1])), frozen(np.array([9])), found)
+    encode(data, offsets, frozen(found[:0]), rules, memory, np.empty(len(data) + 8, np.uint32), np.empty(1, np.int64))

@@ -59,6 +59,7 @@ def carry_out(
 
     `who` says what the folder holds, and is compared with what is there; `rest` writes what else is to be there, and says what the manifest is to hold beside.
     """
+    _check_ours(store)
     with _as_out(), store.lock(), _swept(store):
         manifest = manifest_of(store)
         here = manifest or (store.read_json(f"{DONE}/who.json") if store.exists(f"{DONE}/who.json") else None)
@@ -91,6 +92,14 @@ def carry_out(
             counts.setdefault(split, {}).setdefault(domain, Counter()).update({"shards": 1, **{k: entry[k] for k in COUNTS}})
         store.write_json("manifest.json", {"format": FORMAT, **who, "counts": counts, "shards": entries, **rest(store)})
         store.remove(DONE)
+
+
+def _check_ours(store: Store) -> None:
+    """PlanError for a folder that holds anything but tokens, or tokens that were begun: what is half-written is removed there."""
+    if not store.exists(f"{DONE}/who.json") and manifest_of(store) is None:
+        others = [name for name in store.list() if name != "lock"]
+        if others:
+            raise PlanError(f"{store.root} holds other things ({', '.join(others[:3])}). Give a new or an empty folder with --out.")
 
 
 @contextlib.contextmanager

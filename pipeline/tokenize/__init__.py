@@ -11,6 +11,7 @@
 """
 
 from functools import lru_cache
+from threading import local
 
 import numpy as np
 
@@ -26,9 +27,13 @@ def encode(texts: TextColumn, tokenizer: str = "skypile-65k", device: str = "aut
     `tokenizer` is one that ships or a path to a tokenizer.json, `device` one of auto, cpu, cuda, reference; all give the same ids.
     (tokens,) uint16 or uint32, (texts + 1,) int64. Raises ModelError for a tokenizer or device that is not there.
     """
-    return _counter(tokenizer, device).encode(texts)
+    if not hasattr(_ENGINES, "counter"):
+        _ENGINES.counter = lru_cache(maxsize=4)(_counter)
+    return _ENGINES.counter(tokenizer, device).encode(texts)  # type: ignore[no-any-return]  # a thread's attributes have no types
 
 
-@lru_cache(maxsize=4)
+_ENGINES = local()  # an engine remembers words: one for each thread
+
+
 def _counter(tokenizer: str, device: str) -> TokenCounter:
     return TokenCounter(open_engine(tokenizer, device))

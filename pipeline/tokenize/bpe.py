@@ -15,6 +15,7 @@ import numpy as np
 from pipeline.errors import ModelError
 from pipeline.tokenize.patterns import GPT2, PATTERNS, Pattern
 
+MAX_IDS = 1 << 21  # what a slot of the CPU engine's table holds
 _NEUTRAL: dict[str, tuple[Any, ...]] = {  # settings of the model that must say nothing
     "dropout": (None, 0, 0.0),
     "continuing_subword_prefix": (None, ""),
@@ -90,11 +91,15 @@ class Bpe:
         added = cls._added(document)
         theirs = {a.content.decode() for a in added}
         for token, number in model["vocab"].items():
+            _check_id(token, number)
             try:
-                entries[bytes(characters[c] for c in token)] = int(number)
+                if token:  # an empty entry is no piece of any text
+                    entries[bytes(characters[c] for c in token)] = number
             except KeyError:
                 if token not in theirs:  # some files list added tokens in the model too
                     raise ModelError(f"The vocabulary holds {token!r}, which is not written in byte-level characters.") from None
+        if len(set(entries.values())) < len(entries):
+            raise ModelError("Two entries of the vocabulary have the same id, so that ids do not say which text they stand for.")
         lacking = [byte for byte in range(256) if bytes([byte]) not in entries]
         if lacking:
             raise ModelError(f"The vocabulary lacks {len(lacking)} of the 256 bytes (the first: 0x{lacking[0]:02X}), so that not every text has ids.")
@@ -113,13 +118,14 @@ class Bpe:
 
     @staticmethod
     def _added(document: dict[str, Any]) -> tuple[Added, ...]:
-        found = []
+        found: list[Added] = []
         for token in document.get("added_tokens") or ():
             odd = [key for key in ("single_word", "lstrip", "rstrip") if token.get(key)]
             if odd:
                 raise ModelError(f"The added token {token['content']!r} sets {', '.join(odd)}, which these engines do not know.")
-            if token["content"]:
-                found.append(Added(token["content"].encode(), int(token["id"]), bool(token.get("normalized"))))
+            _check_id(token["content"], token["id"])
+            if token["content"] and token["content"].encode() not in {a.content for a in found}:
+                found.append(Added(token["content"].encode(), token["id"], bool(token.get("normalized"))))
         if _nfc(document.get("normalizer")) and any(a.normalized for a in found):
             raise ModelError("The tokenizer has added tokens that are looked for in NFC text; mark them `normalized: false`.")
         return tuple(found)
@@ -128,10 +134,21 @@ class Bpe:
     def _merges(rows: list[Any], entries: dict[bytes, int], characters: dict[str, int]) -> np.ndarray:
         last: dict[tuple[int, int], tuple[int, int]] = {}
         for rank, row in enumerate(rows):
-            left, right = (bytes(characters[c] for c in part) for part in (row.split(" ") if isinstance(row, str) else row))
+            parts = row.split(" ") if isinstance(row, str) else row
+            if len(parts) != 2:
+                raise ModelError(f"Merge {rank} is {row!r}, and not two entries.")
+            left, right = (bytes(characters[c] for c in part) for part in parts)
+            for entry in (left, right, left + right):
+                if entry not in entries:
+                    raise ModelError(f"Merge {rank} is {row!r}, and the vocabulary lacks {entry!r}.")
             last[entries[left], entries[right]] = (rank, entries[left + right])  # `tokenizers` too keeps the last of equals
         table = [(left, right, made) for (left, right), (_, made) in sorted(last.items(), key=lambda item: item[1][0])]
         return np.array(table, np.uint32).reshape(-1, 3)
+
+
+def _check_id(token: str, number: Any) -> None:
+    if type(number) is not int or not 0 <= number < MAX_IDS:
+        raise ModelError(f"{token!r} has the id {number!r}; these engines hold whole numbers from 0 to {MAX_IDS - 1:,}.")
 
 
 def _check_numbers(added: tuple[Added, ...], of_model: dict[str, int | None], size: int) -> None:

@@ -1,13 +1,15 @@
 """The CPU engine: UTF-8 in Arrow's buffers to ids, on one thread, with the compiled kernels. No text becomes a Python object.
 
 It is exact for whatever `Bpe.read` takes. Of tokenizers that normalize, texts that may not be NFC are normalized by the installed
-`tokenizers`, and those that hold added tokens besides go to the reference. Memory: the table of words (32 MB), and four bytes for each byte of a batch, of which few are touched.
+`tokenizers`, and those that hold added tokens besides go to the reference. Memory: the tables of words (90 MB, of which few are touched where texts are few),
+four bytes for each byte of a batch, and four for each byte of its longest text.
 """
 
 from functools import cached_property
 
 import numpy as np
 
+from pipeline.errors import ModelError
 from pipeline.kernels import bpe as kernel
 from pipeline.kernels.pieces import LETTER
 from pipeline.kernels.raw import frozen, hash_bytes
@@ -16,6 +18,7 @@ from pipeline.tokenize.patterns import may_change_under_nfc
 from pipeline.tokenize.reference import ReferenceEngine, chosen, joined, spliced, valid
 from pipeline.tokenize.tables import Tables
 
+_LONGEST = 1 << 31  # bytes of a text: places in it have 31 bits
 _SLOT_BITS = 20  # words remembered: half of so many
 _LONG_SLOT_BITS = 18
 
@@ -34,6 +37,9 @@ class CpuEngine:
         content: UTF-8, (bytes,) uint8; offsets: (texts + 1,) int64. Bytes that are no UTF-8 count as U+FFFD, as Python's
         `errors="replace"` has it. Returns (tokens,) of the tokenizer's `id_type`, (texts,) int64.
         """
+        longest = int(np.diff(offsets).max(initial=0))
+        if longest >= _LONGEST:
+            raise ModelError(f"A text has {longest:,} bytes; the engines take texts under {_LONGEST:,}. Cut it into parts.")
         content, offsets = valid(content, offsets)
         data, bounds = frozen(content), frozen(offsets)
         added = self._added(data, bounds)
@@ -103,7 +109,9 @@ def _found(data: np.ndarray, bounds: np.ndarray, added: tuple[Added, ...]) -> np
 
 
 def _memory() -> kernel.Memory:
-    """No words yet."""
+    """No words yet. (The kernel makes room for a group of words at once: smaller tables than these bits would not hold one.)"""
+    if _SLOT_BITS < 8 or _LONG_SLOT_BITS < 8:
+        raise ValueError("the tables of words are too small")
     return kernel.Memory(
         slots=_aligned(kernel.SLOT << _SLOT_BITS),
         shift=np.uint64(64 - _SLOT_BITS),
@@ -111,7 +119,7 @@ def _memory() -> kernel.Memory:
         counts=np.zeros(2, np.int64),
         long_slots=_aligned(kernel.SLOT << _LONG_SLOT_BITS),
         long_bytes=np.zeros(32 << _LONG_SLOT_BITS, np.uint8),
-        long_pool=np.zeros(16 << _LONG_SLOT_BITS, np.uint32),
+        long_pool=np.zeros(32 << _LONG_SLOT_BITS, np.uint32),
         long_counts=np.zeros(3, np.int64),
     )
 

@@ -10,6 +10,8 @@ from pipeline.errors import ModelError
 from pipeline.store import MODELS, open_model
 from pipeline.tokenize.bpe import Bpe
 
+SHIPPED = tuple(name for name, (_, path, _) in MODELS.items() if path.startswith("tokenize/"))
+MAX_IDS_ON_GPU = 1 << 20
 DEVICES = ("auto", "cpu", "cuda", "reference")
 
 
@@ -36,7 +38,7 @@ def open_engine(tokenizer: str, device: str = "auto") -> Engine:
         raise ModelError(f"There is no device '{device}'. There are: {', '.join(DEVICES)}.")
     bpe = read_tokenizer(tokenizer)
     if device == "auto":
-        device = "cpu" if _cuda_lacks() else "cuda"
+        device = "cpu" if _cuda_lacks() or bpe.vocabulary > MAX_IDS_ON_GPU else "cuda"
     if device == "cuda":
         lacks = _cuda_lacks()
         if lacks:
@@ -55,13 +57,13 @@ def open_engine(tokenizer: str, device: str = "auto") -> Engine:
 
 def read_tokenizer(name: str) -> Bpe:
     """A tokenizer that ships, by its name, or one by the path of its `tokenizer.json`. Raises ModelError."""
-    if name in MODELS:
+    if name in SHIPPED:
         return Bpe.read(Path(open_model(f"bundled:{name}").path).read_bytes())
     try:
         return Bpe.read(Path(name).read_bytes())
     except OSError as error:
         raise ModelError(
-            f"There is no tokenizer '{name}': it is neither one that ships (skypile-65k) nor a tokenizer.json that can be read ({error.strerror})."
+            f"There is no tokenizer '{name}': it is neither one that ships ({', '.join(SHIPPED)}) nor a tokenizer.json that can be read ({error.strerror})."
         ) from None
 
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
+from pipeline.errors import ModelError
 from pipeline.kernels.bpe import merge_long
 from pipeline.tokenize import gpu_stages as plain
 from pipeline.tokenize import gpu_tables as form
@@ -67,7 +68,7 @@ class GpuEngine:
     def encode(self, content: np.ndarray, offsets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """All ids, end to end, and how many each text has. (bytes,) uint8, (texts + 1,) int64 -> (ids,) bpe.id_type, (texts,) int64
 
-        Text i is content[offsets[i]:offsets[i + 1]]. Raises ValueError for a text of a GiB.
+        Text i is content[offsets[i]:offsets[i + 1]]. Raises ModelError for a text of a GiB.
         """
         ids, lengths = [np.empty(0, self.bpe.id_type)], [np.empty(0, np.int64)]
         for first, last in self._batches(offsets):
@@ -118,7 +119,7 @@ class GpuEngine:
         """Rows of texts that are encoded together: at most batch_bytes, or a single text."""
         sizes = np.diff(offsets)
         if len(sizes) and sizes.max() > _LARGEST:
-            raise ValueError(f"Text {int(sizes.argmax())} has {int(sizes.max()):,} bytes; the GPU engine takes {_LARGEST:,}. Cut it, or use the CPU engine.")
+            raise ModelError(f"Text {int(sizes.argmax())} has {int(sizes.max()):,} bytes; the GPU engine takes {_LARGEST:,}. Cut it, or use the CPU engine.")
         first, texts = 0, len(sizes)
         room = min(self.batch_bytes, _LARGEST // 2)
         while first < texts:

@@ -3,6 +3,7 @@
 import io
 import json
 import random
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 
 import numpy as np
@@ -17,8 +18,8 @@ from pipeline.kernels import bpe as kernel
 from pipeline.kernels.pieces import mark_pieces
 from pipeline.kernels.raw import frozen
 from pipeline.store import open_data
-from pipeline.tokenize import cpu, engine, open_engine
-from pipeline.tokenize.bpe import Bpe
+from pipeline.tokenize import cpu, encode, engine, open_engine
+from pipeline.tokenize.bpe import Bpe, byte_characters
 from pipeline.tokenize.cpu import CpuEngine, rules
 from pipeline.tokenize.patterns import GPT2, LLAMA3, PATTERNS, QWEN2, Pattern, kinds, may_change_under_nfc, probe
 from pipeline.tokenize.reference import ReferenceEngine, joined
@@ -175,19 +176,23 @@ def test_ascii_where_the_look_at_64_bytes_ends(engines):
 
 
 def test_what_was_seen_before_changes_nothing(vocabularies, monkeypatch):
-    """A table that is emptied every few words gives the same ids."""
-    texts = [d.encode() for d in [*DOCUMENTS, *PROSE]] * 2
-    monkeypatch.setattr(cpu, "_SLOT_BITS", 5)
-    monkeypatch.setattr(cpu, "_LONG_SLOT_BITS", 4)
+    """A table that is emptied every hundred words gives the same ids, full, half full and empty."""
+    letters = random.Random(3)
+    words = [" ".join("".join(letters.choices("abcdefgh中国人民银行", k=letters.randint(1, 12))) for _ in range(letters.randint(1, 200))) for _ in range(60)]
+    long = [" ".join("".join(letters.choices("abcdefgh", k=letters.randint(16, 130))) for _ in range(40)) for _ in range(10)]
+    texts = [d.encode() for d in [*DOCUMENTS, *PROSE, *words, *long]] * 2
+    monkeypatch.setattr(cpu, "_SLOT_BITS", 8)
+    monkeypatch.setattr(cpu, "_LONG_SLOT_BITS", 8)
     check([(CpuEngine(bpe), ReferenceEngine(bpe)) for bpe in vocabularies.values()], texts)
 
 
 @settings(max_examples=200, deadline=None)
-@given(text=TEXTS, pattern=st.sampled_from(PATTERNS))
-def test_pieces_are_those_of_the_regular_expression(text, pattern):
+@given(text=TEXTS, pattern=st.sampled_from(PATTERNS), behind=st.sampled_from([0, 64]))
+def test_pieces_are_those_of_the_regular_expression(text, pattern, behind):
+    """With 64 bytes behind the text's end, blocks are looked at; without, code points one by one."""
     data = text.encode()
     starts = np.empty(len(data) + 1, np.int64)
-    count = mark_pieces(frozen(np.frombuffer(data, np.uint8)), 0, len(data), frozen(kinds()), pattern.digits, pattern.web, starts)
+    count = mark_pieces(frozen(np.frombuffer(data + b"x" * behind, np.uint8)), 0, len(data), frozen(kinds()), pattern.digits, pattern.web, starts)
     split = pre_tokenizers.Split(Regex(pattern.regex), "isolated")
     assert [data[a:b].decode() for a, b in pairwise([*starts[:count].tolist(), len(data)])] == [piece for piece, _ in split.pre_tokenize_str(text)]
 
@@ -213,6 +218,77 @@ def test_merging_may_begin_with_characters_only_where_that_is_exact(vocabularies
     for rows, exact in (([(0xC3, 0xA9, 256), (256, 0x61, 257)], True), ([(256, 0x61, 257), (0xC3, 0xA9, 256)], False)):
         bpe = Bpe("", b"", QWEN2, False, False, late, np.arange(256, dtype=np.uint32), np.array(rows, np.uint32), ())
         assert (Tables(bpe).character_ids.size > 0) == exact
+
+
+def test_threads_do_not_share_what_they_remember():
+    texts = [[random.Random(k).choice(PROSE) * 3 + str(k * n) for n in range(60)] for k in range(4)]
+    alone = [encode(some)[0].tolist() for some in texts]
+    with ThreadPoolExecutor(4) as pool:
+        for _ in range(3):
+            assert [ids.tolist() for ids, _ in pool.map(encode, texts)] == alone
+
+
+def test_a_text_of_two_gibibytes_is_refused(vocabularies):
+    huge = np.lib.stride_tricks.as_strided(np.zeros(1, np.uint8), (1 << 31,), (0,))
+    with pytest.raises(ModelError, match="2,147,483,648 bytes"):
+        CpuEngine(vocabularies["gpt2"]).encode(huge, np.array([0, 1 << 31]))
+
+
+def random_tokenizer(seed: int) -> bytes:
+    """A tokenizer.json that nobody would train: merges in any order, entries that straddle, holes among ids, added tokens that overlap."""
+    chance = random.Random(seed)
+    letters, shown = list("ab é中国1 '\n.sS3"), byte_characters()
+    vocabulary = {c: b for b, c in enumerate(shown)}
+    known = [bytes([b]) for b in set("".join(letters).encode())]
+    merges = []
+    for _ in range(chance.choice([0, 5, 40, 150])):
+        pair = chance.choice(known), chance.choice(known)
+        made = pair[0] + pair[1]
+        if len(made) <= 24:
+            name = "".join(shown[b] for b in made)
+            if name not in vocabulary:
+                vocabulary[name] = len(vocabulary)
+                known.append(made)
+            merges.append(["".join(shown[b] for b in part) for part in pair])
+    if chance.random() < 0.5:
+        chance.shuffle(merges)
+    for _ in range(chance.choice([0, 10])):
+        vocabulary.setdefault("".join(shown[b] for b in "".join(chance.choices(letters, k=chance.randint(1, 6))).encode()), len(vocabulary))
+    size = len(vocabulary)
+    if chance.random() < 0.3:
+        vocabulary = dict(zip(vocabulary, chance.sample(range(100_000), size), strict=True))
+    nfc = chance.random() < 0.3
+    contents = {"".join(chance.choices(["a", "b", "é", "中", "<", "\n", " "], k=chance.randint(1, 4))) for _ in range(chance.choice([0, 1, 4]))} - set(
+        vocabulary
+    )
+    odd = {"single_word": False, "lstrip": False, "rstrip": False, "special": False}
+    added = [{"id": size + k, "content": c, "normalized": not nfc and chance.random() < 0.5, **odd} for k, c in enumerate(sorted(contents))]
+    pattern = chance.choice(PATTERNS)
+    level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": pattern is GPT2}
+    split = {"type": "Split", "pattern": {"Regex": pattern.regex}, "behavior": "Isolated", "invert": False}
+    model = {
+        "type": "BPE",
+        "vocab": vocabulary,
+        "merges": merges,
+        "ignore_merges": chance.random() < 0.4,
+        "unk_token": None,
+        "dropout": None,
+        "fuse_unk": False,
+    }
+    document = {
+        "version": "1.0", "truncation": None, "padding": None, "added_tokens": added, "normalizer": {"type": "NFC"} if nfc else None, "model": model,
+        "pre_tokenizer": level if pattern is GPT2 else {"type": "Sequence", "pretokenizers": [split, level]}, "post_processor": None, "decoder": None,
+    }  # fmt: skip
+    return json.dumps(document).encode()
+
+
+@pytest.mark.parametrize("first", [0, 40, 80, 120])
+def test_vocabularies_that_nobody_would_train(first):
+    for seed in range(first, first + 40):
+        chance = random.Random(-seed)
+        texts = ["".join(chance.choices([*"ab é中国1 '\n.sS3", *SIGNS], k=chance.choice([0, 1, 3, 20, 70, 200]))) for _ in range(20)]
+        bpe = Bpe.read(random_tokenizer(seed))
+        check([(CpuEngine(bpe), ReferenceEngine(bpe))], [t.encode() for t in texts])
 
 
 def test_kinds_are_those_of_the_installed_tokenizers():
@@ -272,6 +348,18 @@ def test_what_cannot_be_exact_is_refused_with_the_reason():
     ]:
         with pytest.raises(ModelError, match=message):
             Bpe.read(json.dumps(good | change).encode())
+    first, second = list(good["model"]["vocab"])[:2]
+    for vocabulary, merges, message in [
+        ({"ab": 1 << 21}, [], "'ab' has the id 2097152"),
+        ({"ab": -1}, [], "'ab' has the id -1"),
+        ({"ab": 256.7}, [], "'ab' has the id 256.7"),
+        ({first: 5, second: 5}, [], "the same id"),
+        ({}, ["zz qq"], "Merge 0 is 'zz qq', and the vocabulary lacks b'"),
+        ({}, ["a b c"], "Merge 0 is 'a b c', and not two entries"),
+    ]:
+        model = good["model"] | {"vocab": good["model"]["vocab"] | vocabulary, "merges": merges}
+        with pytest.raises(ModelError, match=message):
+            Bpe.read(json.dumps(good | {"model": model, "added_tokens": []}).encode())
     for bad in (b"", b"[]", b"{}", b"\xff", b'{"model": 3}'):
         with pytest.raises(ModelError, match=r"not a tokenizer\.json"):
             Bpe.read(bad)
