@@ -33,10 +33,11 @@ import zstandard
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from pipeline.kernels import bpe as kernel
 from pipeline.kernels.raw import frozen
+from pipeline.tokenize.batches import joined
 from pipeline.tokenize.bpe import Bpe
 from pipeline.tokenize.cpu import CpuEngine
 from pipeline.tokenize.engine import read_tokenizer
-from pipeline.tokenize.reference import ReferenceEngine, joined
+from pipeline.tokenize.reference import ReferenceEngine
 
 Run = Callable[[], np.ndarray]
 

@@ -33,10 +33,11 @@ import zstandard
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from pipeline.store import open_data
+from pipeline.tokenize.batches import joined
 from pipeline.tokenize.bpe import Bpe
 from pipeline.tokenize.cpu import CpuEngine
 from pipeline.tokenize.patterns import GPT2, LLAMA3, QWEN2
-from pipeline.tokenize.reference import ReferenceEngine, joined
+from pipeline.tokenize.reference import ReferenceEngine
 from pipeline.tokenize.train import train
 
 BATCH_BYTES = 1_000_000

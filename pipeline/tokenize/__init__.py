@@ -8,6 +8,7 @@
     reference.py  Hugging Face `tokenizers`                                        tables.py     what the engines look things up in
     cpu.py        compiled for the CPU (pipeline/kernels/bpe.py)                   train.py      makes a vocabulary
     gpu.py        torch tensors and Triton kernels                                 count.py      columns of texts
+    engine.py     the door to the three                                            batches.py    what all of them do with a batch
 """
 
 from functools import lru_cache

@@ -13,9 +13,10 @@ from pipeline.errors import ModelError
 from pipeline.kernels import bpe as kernel
 from pipeline.kernels.pieces import LETTER
 from pipeline.kernels.raw import frozen, hash_bytes
+from pipeline.tokenize.batches import chosen, joined, spliced, valid
 from pipeline.tokenize.bpe import Added, Bpe
 from pipeline.tokenize.patterns import may_change_under_nfc
-from pipeline.tokenize.reference import ReferenceEngine, chosen, joined, spliced, valid
+from pipeline.tokenize.reference import ReferenceEngine
 from pipeline.tokenize.tables import Tables
 
 _LONGEST = 1 << 31  # bytes of a text: places in it have 31 bits

@@ -13,7 +13,6 @@ under NFC, texts that hold a code point which NFC might change go to `tokenizers
 """
 
 from collections.abc import Iterator
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
@@ -22,8 +21,10 @@ from pipeline.errors import ModelError
 from pipeline.kernels.bpe import merge_long
 from pipeline.tokenize import gpu_stages as plain
 from pipeline.tokenize import gpu_tables as form
+from pipeline.tokenize.batches import chosen, joined, replaced, spliced
 from pipeline.tokenize.bpe import Bpe
 from pipeline.tokenize.gpu_tables import KEY_BYTES, LONG_BYTES, MIDDLE_BYTES, MISS, UNSTABLE, DeviceTables
+from pipeline.tokenize.reference import ReferenceEngine
 
 if TYPE_CHECKING:
     import torch
@@ -63,7 +64,7 @@ class GpuEngine:
         self.tables = DeviceTables.of(bpe, device)
         self.batch_bytes = BATCH_BYTES.get(kind, BATCH_BYTES["cuda"])
         self._words = WordTable(self.tables, self.stages, SLOTS.get(kind, SLOTS["cuda"]), bpe, device)
-        self._reference: Any = None
+        self._reference = ReferenceEngine(bpe)
 
     def encode(self, content: np.ndarray, offsets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """All ids, end to end, and how many each text has. (bytes,) uint8, (texts + 1,) int64 -> (ids,) bpe.id_type, (texts,) int64
@@ -136,26 +137,13 @@ class GpuEngine:
         try:
             got = self.encode_on_device(*self.stages.lay_out(*there))
         except NotUtf8:
-            return self.encode(*_replaced(content, offsets))
+            return self.encode(*replaced(content, offsets))
         ids: np.ndarray = got.ids.cpu().numpy().view(self.bpe.id_type)
         bounds = got.offsets.cpu().numpy()
-        return self._mend(content, offsets, ids, bounds, got.by_reference.tolist())
-
-    def _mend(self, content: np.ndarray, offsets: np.ndarray, ids: np.ndarray, bounds: np.ndarray, apart: list[int]) -> tuple[np.ndarray, np.ndarray]:
-        """The same, but some texts encoded by `tokenizers`."""
-        lengths, pieces, done = np.diff(bounds), [], 0
-        for row in apart:
-            mended = np.array(self._refer(content[offsets[row] : offsets[row + 1]].tobytes().decode()), self.bpe.id_type)
-            pieces += [ids[done : bounds[row]], mended]
-            lengths[row], done = len(mended), bounds[row + 1]
-        return (np.concatenate([*pieces, ids[done:]]) if pieces else ids), lengths
-
-    def _refer(self, text: str) -> list[int]:
-        from tokenizers import Tokenizer
-
-        if self._reference is None:
-            self._reference = Tokenizer.from_str(self.bpe.source.decode())
-        return list(self._reference.encode(text, add_special_tokens=False).ids)
+        lengths, rows = np.diff(bounds), got.by_reference.cpu().numpy()
+        if not rows.size:
+            return ids, lengths
+        return spliced(ids, lengths, rows, *self._reference.encode(*joined(chosen(content, offsets, rows))))
 
 
 def _stages(kernels: Kernels) -> Any:
@@ -170,12 +158,6 @@ def _stages(kernels: Kernels) -> Any:
 def _writable(content: np.ndarray) -> np.ndarray:
     """torch warns of tensors over memory that must not be written, though nothing here writes."""
     return content if content.flags.writeable else content.copy()
-
-
-def _replaced(content: np.ndarray, offsets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Texts with U+FFFD where they are not UTF-8, as Python decodes with errors="replace"."""
-    texts = [content[a:b].tobytes().decode(errors="replace").encode() for a, b in pairwise(offsets)]
-    return np.frombuffer(b"".join(texts), np.uint8), np.append(0, np.cumsum([len(t) for t in texts])).astype(np.int64)
 
 
 class WordTable:

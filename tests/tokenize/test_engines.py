@@ -19,10 +19,11 @@ from pipeline.kernels.pieces import mark_pieces
 from pipeline.kernels.raw import frozen
 from pipeline.store import open_data
 from pipeline.tokenize import cpu, encode, engine, open_engine
+from pipeline.tokenize.batches import joined
 from pipeline.tokenize.bpe import Bpe, byte_characters
 from pipeline.tokenize.cpu import CpuEngine, rules
 from pipeline.tokenize.patterns import GPT2, LLAMA3, PATTERNS, QWEN2, Pattern, kinds, may_change_under_nfc, probe
-from pipeline.tokenize.reference import ReferenceEngine, joined
+from pipeline.tokenize.reference import ReferenceEngine
 from pipeline.tokenize.tables import Tables
 from tests.tokenize.test_count import DOCUMENTS, SHIPPED
 
