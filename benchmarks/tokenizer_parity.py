@@ -227,7 +227,7 @@ def main() -> None:
             path = Path(scratch) / f"{pattern.name}.json"
             path.write_bytes(train([some], 32_768, pattern=pattern, whole_code_points=pattern is GPT2, threads=options.cpus))
             vocabularies[f"trained here, {pattern.name}"] = path
-        vocabularies |= {str(Path(p).parts[-4:-3] or p): Path(p) for p in options.tokenizer}
+        vocabularies |= {p: Path(p) for p in options.tokenizer}
 
         tasks = []
         for name, path in vocabularies.items():
