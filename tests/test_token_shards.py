@@ -27,6 +27,7 @@ from pipeline.recipe import ScheduleSlice
 from pipeline.store import Store, open_model
 from pipeline.token_shards import TokenRelease, export_tokens, open_tokens, work, write_tokens
 from pipeline.tokenize.bpe import Bpe
+from pipeline.tokenize.engine import _cuda_lacks
 from tests.running import ENVIRONMENT, Finished, cli, one_paragraph, processes_of
 
 OURS = Path(open_model("bundled:skypile-65k").path)
@@ -479,9 +480,7 @@ def test_tokenizers_and_devices_that_are_not_there(release: pipeline.Release, tm
         write_tokens(release, tmp_path, tokenizer="skypile-66k")
     with pytest.raises(PipelineError, match=r"nowhere/tokenizer\.json"):
         write_tokens(release, tmp_path, tokenizer="nowhere/tokenizer.json")
-    import torch
-
-    if not torch.cuda.is_available():
+    if _cuda_lacks():
         with pytest.raises(PipelineError, match=r"(?i)cuda"):
             write_tokens(release, tmp_path, device="cuda")
     with pytest.raises(PipelineError):
