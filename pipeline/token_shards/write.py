@@ -23,6 +23,7 @@ from pipeline.token_shards.formats import check_layout, export_tokens
 from pipeline.token_shards.read import TokenRelease, open_tokens
 from pipeline.token_shards.work import COUNTS, Told, carry_out, tallied
 from pipeline.tokenize import Engine, open_engine
+from pipeline.tokenize.engine import SHIPPED
 
 SPLITS = {"data": "train", "validation": "validation"}  # a release's folders
 EOS = ("<|endoftext|>", "<|end_of_text|>", "</s>", "<eos>", "<｜end▁of▁sentence｜>")  # the first that a tokenizer has
@@ -58,7 +59,7 @@ def write_tokens(
     named = _tokenizer(source, tokenizer)
     engine = _engine(named, device)
     bpe, counted = engine.bpe, _counted(source)
-    label = named if named in MODELS else f"{_stem(named)}-{bpe.sha256[:8]}"
+    label = named if named in SHIPPED else f"{_stem(named)}-{bpe.sha256[:8]}"
     store = Store(str(out) if out is not None else _beside(source, label))
     if not store.is_local:
         raise StoreError(f"{store.root}: token shards are to be mapped into memory, so they must lie on a disk of this machine. Name a folder with --out.")
@@ -112,7 +113,7 @@ def _shards(release: Release) -> dict[str, dict[str, int]]:
 def _tokenizer(release: Release, given: str | None) -> str:
     """A tokenizer as the engines take it: a bundled name, or a path, which has a slash in it."""
     if given is not None:
-        return f"./{given}" if "/" not in given and given not in MODELS and os.path.isfile(given) else given
+        return f"./{given}" if "/" not in given and given not in SHIPPED and os.path.isfile(given) else given
     published = str(release.manifest["tokenizer"])
     if "sha256:" in published:
         raise PlanError(f"The release was counted by {published}, a file of its maker's. Give it, or another tokenizer, with --tokenizer PATH.")

@@ -9,9 +9,9 @@ import numpy as np
 from pipeline.errors import ModelError
 from pipeline.store import MODELS, open_model
 from pipeline.tokenize.bpe import Bpe
+from pipeline.tokenize.gpu_tables import ID_BITS
 
 SHIPPED = tuple(name for name, (_, path, _) in MODELS.items() if path.startswith("tokenize/"))
-MAX_IDS_ON_GPU = 1 << 20
 DEVICES = ("auto", "cpu", "cuda", "reference")
 
 
@@ -38,7 +38,7 @@ def open_engine(tokenizer: str, device: str = "auto") -> Engine:
         raise ModelError(f"There is no device '{device}'. There are: {', '.join(DEVICES)}.")
     bpe = read_tokenizer(tokenizer)
     if device == "auto":
-        device = "cpu" if _cuda_lacks() or bpe.vocabulary > MAX_IDS_ON_GPU else "cuda"
+        device = "cpu" if _cuda_lacks() or bpe.vocabulary > 1 << ID_BITS else "cuda"
     if device == "cuda":
         lacks = _cuda_lacks()
         if lacks:
