@@ -16,4 +16,4 @@ test:
 	$(PYTHON) -m pytest
 
 slow:  ## kill tests, determinism on the full sample, memory: about half an hour on two cores
-	$(PYTHON) -m pytest -m slow
+	$(PYTHON) -m pytest -n 0 -m slow

@@ -62,7 +62,15 @@ def test_two_cores_give_the_same_bytes(world: World, finished: Finished, tmp_pat
     assert digests(pipeline.run(world.recipe(), tmp_path).path) == finished.digests
 
 
-@pytest.mark.parametrize("sizes", [{"group_bytes": 1}, {"group_bytes": 20_000, "split_bytes": 20_000}, {"group_bytes": 30_000, "split_bytes": 7_001}], ids=str)
+@pytest.mark.parametrize(
+    "sizes",
+    [
+        {"group_bytes": 30_000, "split_bytes": 7_001},
+        pytest.param({"group_bytes": 1}, marks=pytest.mark.slow),
+        pytest.param({"group_bytes": 20_000, "split_bytes": 20_000}, marks=pytest.mark.slow),
+    ],
+    ids=str,
+)
 def test_inputs_cut_otherwise_give_the_same_bytes(world: World, finished: Finished, tmp_path: Path, sizes: dict[str, int]) -> None:
     cut = plan(world.recipe(), tmp_path, **sizes)
     assert len(cut.units) != len(plan(world.recipe(), tmp_path).units)
@@ -96,9 +104,9 @@ def assert_tidy(work: Path) -> None:
     assert [p.name for p in (work / "releases").iterdir() if p.name.startswith(".tmp-")] == []
 
 
-def test_ten_killed_drivers_give_the_same_bytes(world: World, finished: Finished, tmp_path: Path) -> None:
-    """Two of them on Ray, which costs some seconds to start."""
-    kill_drivers(world, finished, tmp_path / "work", [["--cpus", "2"] if i in (3, 7) else ["--here"] for i in range(10)])
+def test_killed_drivers_give_the_same_bytes(world: World, finished: Finished, tmp_path: Path) -> None:
+    """One of them on Ray, which costs some seconds to start; ten of them: on the full sample, below."""
+    kill_drivers(world, finished, tmp_path / "work", [["--here"], ["--cpus", "2"], ["--here"]])
 
 
 @pytest.mark.slow
@@ -141,7 +149,7 @@ def kill_workers(world: World, expected: Finished, work: Path, times: int) -> No
 
 
 def test_killed_workers_give_the_same_bytes(world: World, finished: Finished, tmp_path: Path, on_ray: OnRay) -> None:
-    kill_workers(world, finished, tmp_path, 4)  # ten of them: on the full sample, below
+    kill_workers(world, finished, tmp_path, 2)  # ten of them: on the full sample, below
 
 
 @pytest.mark.slow
@@ -188,14 +196,12 @@ def copied(finished: Finished, tmp_path: Path) -> Path:
     return Path(shutil.copytree(finished.work, tmp_path / "work", symlinks=True))
 
 
-def test_running_again_rewrites_nothing_and_is_quick(world: World, copied: Path) -> None:
-    before, since = artefacts(copied), time.monotonic()
+def test_running_again_rewrites_nothing(world: World, copied: Path) -> None:
+    before = artefacts(copied)
     done = cli("run", FLAGSHIP, "--work", copied, *world.options())
-    spent = time.monotonic() - since
     assert done.returncode == 0, done.stderr
     assert "Funnel of skypile@" in done.stdout
     assert artefacts(copied) == before
-    assert spent < 15
 
 
 def test_a_moved_bound_redoes_verdicts_and_what_follows(world: World, copied: Path, tmp_path: Path) -> None:
@@ -205,9 +211,7 @@ def test_a_moved_bound_redoes_verdicts_and_what_follows(world: World, copied: Pa
         assert text.count(old) == 1
         text = text.replace(old, new)
     (tmp_path / "r.yaml").write_text(text, encoding="utf-8")
-    since = time.monotonic()
     release = pipeline.run(world.recipe(tmp_path / "r.yaml"), copied, here=True)
-    assert time.monotonic() - since < 20
     after = artefacts(copied)
     assert {n: t for n, t in after.items() if n in before and n != "last_run.json"} == {n: t for n, t in before.items() if n != "last_run.json"}, (
         "nothing that was there is written again"

