@@ -12,6 +12,7 @@ __version__ = "0.1.0"
 _NAMES = {
     "Recipe": "pipeline.recipe",
     "Release": "pipeline.shards",
+    "ablate": "pipeline.train.ablate",
     "card": "pipeline.publish.card",
     "classify": "pipeline.library",
     "detect_language": "pipeline.library",

@@ -31,14 +31,25 @@ Address = Annotated[str | None, typer.Option(help="An existing Ray cluster, such
 Here = Annotated[bool, typer.Option("--here", help="The same plan in this process, without Ray.")]
 
 
-def _inputs(given: list[str] | None) -> dict[str, str]:
+Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
+Validation = Annotated[
+    list[str] | None,
+    typer.Option("--validation", metavar="NAME=GLOB", help="A held-out set: JSON lines (.zst too) or Parquet with a column `text` (repeatable)."),
+]
+
+
+def _inputs(given: list[str] | None, option: str = "--input", example: str = "web=crawl/*.warc.gz") -> dict[str, str]:
     found = {}
     for item in given or []:
         name, sign, glob = item.partition("=")
         if not sign or not name or not glob:
-            raise PlanError(f"--input {item}: write NAME=GLOB, such as --input 'web=crawl/*.warc.gz'.")
+            raise PlanError(f"{option} {item}: write NAME=GLOB, such as {option} '{example}'.")
         found[name] = glob
     return found
+
+
+def _validation(given: list[str] | None) -> dict[str, str]:
+    return _inputs(given, "--validation", "zh_news=held/news-*.jsonl.zst")
 
 
 @app.command()
@@ -169,6 +180,80 @@ def train_tokenizer(
         table.add_row(domain, f"{n['documents']:,}", f"{n['bytes']:,}", rate)
     console.print(table)
     console.print(f"Tokenizer: {escape(out)}/tokenizer.json", soft_wrap=True, highlight=False)
+
+
+@app.command()
+def train(
+    release: Annotated[str, typer.Argument(metavar="RELEASE", help="A release's folder, or a folder of its tokens.", show_default=False)],
+    config: Annotated[str, typer.Option(help="tiny, 4m, 10m, 50m, 124m, 350m, 1b or skywork-13b: parameters without embeddings.")] = "tiny",
+    changes: Annotated[
+        list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="Change a setting, such as steps=200 or learning_rate=1e-3 (repeatable).")
+    ] = None,
+    out: Annotated[str | None, typer.Option(help="The run's folder; runs/NAME@VERSION/CONFIG beside the folder of releases by default.")] = None,
+    device: Device = "auto",
+    cpus: Cpus = None,
+    shard: Annotated[bool, typer.Option("--shard", help="Under torchrun: part the parameters among processes (FSDP2) instead of copying them (DDP).")] = False,
+    tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Write events for TensorBoard too.")] = False,
+) -> None:
+    """Train the reference model on a release. Run it again to go on; under torchrun on many GPUs. What it shows stands in log.jsonl too."""
+    from pipeline.train.runs import train_release
+
+    summary = train_release(release, config, out, changes=changes or (), device=device, cpus=cpus, shard=shard, tensorboard=tensorboard)
+    if summary:  # one process tells
+        console = Console()
+        losses = ", ".join(f"{domain} {loss:.4f}" for domain, loss in summary["validation"].items())
+        console.print(f"Loss {summary['loss']:.4f} in training; in validation {losses}. {summary['seconds']:.0f} s.", highlight=False)
+        console.print(f"Next: `python -m pipeline evaluate {escape(summary['folder'])} --validation NAME=GLOB`.", soft_wrap=True, highlight=False)
+        console.print(f"Run: {escape(summary['folder'])}", soft_wrap=True, highlight=False)
+
+
+@app.command()
+def evaluate(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="A run's folder, or any causal language model that transformers loads.", show_default=False)],
+    validation: Validation = None,
+    sets: Annotated[str | None, typer.Option(metavar="FILE", help="A YAML file of held-out sets, {name: glob}.")] = None,
+    documents: Annotated[int, typer.Option(min=1, help="Documents of each set, chosen by hash.")] = 500,
+    max_bytes: Annotated[int, typer.Option(min=1, help="Bytes of each document, so that models with other tokenizers read the same.")] = 4096,
+    leakage: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--leakage", metavar="KIND=GLOB", help="A benchmark's `test`, `train` and `mock` items: was it trained on? Columns question and answer, or text."
+        ),
+    ] = None,
+    out: Annotated[str | None, typer.Option(help="Also write the result here, as OUT.json and OUT.npz.")] = None,
+    device: Device = "auto",
+) -> None:
+    """Bits per byte of held-out text by domain, with 95 % intervals, and Skywork's normalised perplexity; or its test of leaked benchmarks."""
+    from pipeline.train.runs import evaluate_model
+
+    for table in evaluate_model(
+        model, sets or _validation(validation), _inputs(leakage, "--leakage", "test=gsm8k_test.jsonl"), documents, max_bytes, out, device
+    ):
+        Console().print(table)
+
+
+@app.command()
+def ablate(
+    spec: Annotated[str, typer.Argument(metavar="FILE", help="A YAML file, or the bare name of one that ships: `filters`, `stem`.", show_default=False)],
+    work: Work = "work",
+    inputs: Inputs = None,
+    validation: Validation = None,
+    cpus: Cpus = None,
+    address: Address = None,
+    here: Here = False,
+    keep_models: Annotated[bool, typer.Option("--keep-models", help="Keep every trial's model and checkpoints.")] = False,
+) -> None:
+    """Train one small model on every variant of a recipe, and say which differences are real. Run it again to go on; nothing is trained twice."""
+    from pipeline.inspect.progress import Shown
+    from pipeline.train.ablate import ablate as run_ablation
+
+    with Shown() as shown:
+        found = run_ablation(
+            spec, work, inputs=_inputs(inputs), validation=_validation(validation), here=here, cpus=cpus, address=address, keep_models=keep_models,
+            progress=shown,
+        )  # fmt: skip
+    print(found)
+    Console().print(f"Ablation: {escape(found.folder)}", soft_wrap=True, highlight=False)
 
 
 @app.command()

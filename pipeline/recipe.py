@@ -8,9 +8,9 @@ import difflib
 import importlib.resources
 import math
 import re
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -45,6 +45,7 @@ from pipeline.stages import (
 from pipeline.store import open_model
 from pipeline.tokenize.bpe import Bpe
 
+AnySettings = TypeVar("AnySettings", bound=Settings)
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "B": 10**9, "T": 10**12}
 
 
@@ -455,6 +456,22 @@ def _load(name: str, text: str, inputs: dict[str, str]) -> Recipe:
     recipe = recipe.model_copy(update={"stages": tuple(parsed)})
     _check_whole(recipe, fault)
     return recipe
+
+
+def read_settings(model: type[AnySettings], name: str, text: str) -> tuple[AnySettings, Callable[[tuple[Any, ...], str], RecipeError]]:
+    """Settings of any kind out of YAML, read as recipes are; and what makes of a path in them and a reason an error that names file and line.
+
+    Raises RecipeError with file, line, path, reason and remedy.
+    """
+    raw, where = _parsed(name, text)
+
+    def fault(path: tuple[Any, ...], reason: str) -> RecipeError:
+        return RecipeError(f"{where.line(path)}: {_dotted(path)}: {reason}")
+
+    try:
+        return model.model_validate(raw), fault
+    except ValidationError as error:
+        raise _first_fault(error, model, raw, (), fault) from None
 
 
 def _stage(item: Any, i: int, fault: Any) -> Stage:

@@ -30,13 +30,14 @@ ONE_DOOR = {
     "ray": {"engine"},
     "torch": {"train", "measures", "tokenize"},
     "triton": {"tokenize"},
-    "transformers": {"measures", "tokenize"},
+    "transformers": {"measures", "tokenize", "train"},
     "fasttext": {"measures"},
     "tokenizers": {"tokenize", "measures"},
     "onnxruntime": {"measures"},
 }
 LAZY = {"ray", "torch", "triton", "transformers", "onnxruntime", "fasttext", "tokenizers"}
-AT_IMPORT = {"tokenize/triton_kernels.py": {"torch", "triton"}}  # a kernel is a decorated function; who needs the file imports it in a function
+_TRAINER = {f"train/{name}.py": {"torch"} for name in ("model", "optimizers", "checkpoint", "loop", "score")}
+AT_IMPORT = {"tokenize/triton_kernels.py": {"torch", "triton"}, **_TRAINER}  # a kernel is a decorated function; who needs the file imports it in a function
 
 FILES = sorted((ROOT / "pipeline").rglob("*.py"))
 

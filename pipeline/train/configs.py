@@ -1,0 +1,140 @@
+"""What is trained and how: shapes of models, settings of a run, and the named ones. Numbers only; nothing here imports torch."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any, Literal
+
+from pipeline.errors import PlanError
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A decoder of the LLaMA family (Touvron et al. 2023), pre-norm, with untied embeddings."""
+
+    layers: int
+    width: int
+    heads: int
+    hidden: int  # of the feed-forward layer; SwiGLU has three matrices of width x hidden
+    kv_heads: int = 0  # grouped-query attention (Ainslie et al. 2023); 0: as many as heads
+    qk_norm: bool = False  # RMSNorm of each head's queries and keys (Dehghani et al. 2023)
+    vocabulary: int = 65_536
+    rope_theta: float = 10_000.0
+    norm_epsilon: float = 1e-6
+    init_std: float = 0.02
+
+    def __post_init__(self) -> None:
+        if self.width % self.heads or self.heads % self.key_heads or self.head_width % 2:
+            raise PlanError(f"A width of {self.width} does not part into {self.heads} heads over {self.key_heads} of keys, each of an even width.")
+
+    @property
+    def head_width(self) -> int:
+        return self.width // self.heads
+
+    @property
+    def key_heads(self) -> int:
+        return self.kv_heads or self.heads
+
+    @property
+    def block_parameters(self) -> int:
+        """Parameters that are no embedding: matrices of all layers, and norms."""
+        attention = 2 * self.width * self.head_width * (self.heads + self.key_heads)
+        norms = 2 * self.width + (2 * self.head_width if self.qk_norm else 0)
+        return self.layers * (attention + 3 * self.width * self.hidden + norms) + self.width
+
+    @property
+    def parameters(self) -> int:
+        """All of them, both embeddings included."""
+        return self.block_parameters + 2 * self.vocabulary * self.width
+
+    def flops_per_token(self, length: int) -> float:
+        """Floating-point operations of forward and backward, for MFU: 6 a parameter that is multiplied with, and attention over half of `length`
+        (causal). PaLM, Chowdhery et al. 2022, appendix B, which counts all of `length`."""
+        return 6 * (self.block_parameters + self.vocabulary * self.width) + 6 * self.layers * self.width * length
+
+
+@dataclass(frozen=True)
+class Settings:
+    """A run. All of it bears identity; how many processes share the work does not stand here."""
+
+    shape: Shape
+    name: str = "custom"
+    steps: int = 0  # 0: as many as the release's schedule has tokens for, `epochs` times
+    epochs: float = 1.0
+    batch_tokens: int = 16_384
+    sequence_length: int = 256
+    rows_at_once: int = 0  # rows of a batch in one forward pass of one process; 0: all of them
+    optimizer: Literal["muon", "adamw"] = "muon"
+    learning_rate: float = 3e-3  # Muon's is scaled to AdamW's root mean square (Liu et al. 2025), so that one number serves both
+    embedding_learning_rate: float = 3e-3  # of what Muon does not move; AdamW moves everything by `learning_rate`
+    rate: Literal["phases", "wsd"] = "phases"  # see schedule.rate_at
+    warmup: float = 0.05  # share of the first phase (phases) or of the run (wsd)
+    decay: float = 0.2  # share of the run that the rate falls in (wsd)
+    final_rate: float = 0.1  # what it falls to, as a share of its peak
+    momentum: float = 0.95
+    betas: tuple[float, float] = (0.9, 0.95)
+    weight_decay: float = 0.1
+    clip: float = 1.0
+    seed: int = 20231030
+    checkpoint_every: int = 0  # steps; 0: ten times a run
+    keep_checkpoints: int = 2
+    validate_tokens: int = 65_536  # of every domain of the release's own validation set, at every checkpoint
+    compile: bool = True  # on a GPU
+
+    def __post_init__(self) -> None:
+        if self.batch_tokens % self.sequence_length:
+            raise PlanError(f"A batch of {self.batch_tokens:,} tokens is no whole number of rows of {self.sequence_length:,}.")
+        if not 0 <= self.warmup < 1 or not 0 <= self.decay <= 1 or not 0 < self.final_rate <= 1:
+            raise PlanError("warmup, decay and final_rate are shares: give numbers from 0 to 1.")
+
+    @property
+    def rows(self) -> int:
+        """Rows of a batch."""
+        return self.batch_tokens // self.sequence_length
+
+    def plain(self) -> dict[str, Any]:
+        """As JSON has it."""
+        return {**asdict(self), "betas": list(self.betas)}
+
+    @classmethod
+    def of(cls, plain: Mapping[str, Any]) -> "Settings":
+        """From what `plain` gave."""
+        return cls(**{**plain, "shape": Shape(**plain["shape"]), "betas": tuple(plain["betas"])})
+
+
+def _settings(name: str, layers: int, width: int, heads: int, hidden: int, *, shape: Mapping[str, Any] = {}, **more: Any) -> Settings:
+    return Settings(Shape(layers, width, heads, hidden, **{"qk_norm": True, **shape}), name, **more)
+
+
+# Named after their parameters without embeddings. Learning rates of the small ones were looked for (data_cards/LOG.md); those of the large are DataDecide's and
+# the report's.
+CONFIGS: dict[str, Settings] = {
+    "tiny": _settings("tiny", 5, 128, 4, 352, steps=100, batch_tokens=2_048, sequence_length=256, learning_rate=1e-2, embedding_learning_rate=1e-2),
+    "4m": _settings("4m", 7, 224, 7, 608, batch_tokens=8_192, sequence_length=256, learning_rate=8e-3, embedding_learning_rate=8e-3),
+    "10m": _settings("10m", 8, 320, 5, 864, batch_tokens=32_768, sequence_length=512, learning_rate=5e-3, embedding_learning_rate=5e-3),
+    "50m": _settings("50m", 12, 576, 9, 1_536, batch_tokens=262_144, sequence_length=1_024, learning_rate=3e-3),
+    "124m": _settings("124m", 18, 768, 6, 2_048, batch_tokens=524_288, sequence_length=2_048, learning_rate=3e-3, rows_at_once=32),
+    "350m": _settings("350m", 28, 1_024, 8, 2_752, batch_tokens=524_288, sequence_length=2_048, learning_rate=2e-3, rows_at_once=16),
+    "1b": _settings("1b", 20, 2_048, 16, 5_504, batch_tokens=1_048_576, sequence_length=2_048, learning_rate=1e-3, rows_at_once=8),
+    # Skywork-13B as its report has it (Wei et al. 2023, tables 3 and 4): 13.85 B parameters, batches of 16.8 M tokens.
+    "skywork-13b": _settings(
+        "skywork-13b", 52, 4_608, 36, 12_288, shape={"qk_norm": False, "init_std": 0.01}, batch_tokens=16_777_216, sequence_length=4_096, rows_at_once=1,
+        optimizer="adamw", learning_rate=6e-4,
+    ),
+}  # fmt: skip
+
+
+def settings(name: str, **changes: Any) -> Settings:
+    """A named configuration, with some settings (or, by its fields' names, of its shape) changed. PlanError for a name that is unknown.
+
+    >>> settings("tiny", steps=10, layers=2).shape.layers
+    2
+    """
+    if name not in CONFIGS:
+        raise PlanError(f"There is no configuration '{name}'. There are: {', '.join(CONFIGS)}.")
+    of_shape = {f.name for f in fields(Shape)}
+    known = of_shape | {f.name for f in fields(Settings)}
+    if unknown := sorted(changes.keys() - known):
+        raise PlanError(f"'{unknown[0]}' is no setting of training. There are: {', '.join(sorted(known - {'shape', 'name'}))}.")
+    base = CONFIGS[name]
+    shape = replace(base.shape, **{k: v for k, v in changes.items() if k in of_shape})
+    return replace(base, shape=shape, **{k: v for k, v in changes.items() if k not in of_shape})

@@ -1,0 +1,190 @@
+"""The model: a decoder of the LLaMA family in plain PyTorch, with documents that do not see one another, and a loss that never holds all logits.
+
+Shapes: B rows, T places of a row, D width, H heads, K heads of keys and values, W width of a head, V vocabulary, N = B x T places of a batch.
+"""
+
+import math
+from typing import Any
+
+import torch
+import torch.nn.functional as F  # noqa: N812  # as everybody has it
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+
+from pipeline.train.configs import Shape
+
+_CHUNK = {"cuda": 4_096, "cpu": 256}  # places whose logits exist at the same time: 1 GB, or 64 MB, at 65,536 entries in float32
+
+
+class Attention(nn.Module):
+    """Causal, with rotary positions; grouped queries and norms of queries and keys where the shape says so."""
+
+    def __init__(self, shape: Shape) -> None:
+        super().__init__()
+        self.shape = shape
+        heads, keys = shape.heads * shape.head_width, shape.key_heads * shape.head_width
+        self.q = nn.Linear(shape.width, heads, bias=False)
+        self.k = nn.Linear(shape.width, keys, bias=False)
+        self.v = nn.Linear(shape.width, keys, bias=False)
+        self.o = nn.Linear(heads, shape.width, bias=False)
+        if shape.qk_norm:
+            self.q_norm = nn.RMSNorm(shape.head_width, eps=shape.norm_epsilon)
+            self.k_norm = nn.RMSNorm(shape.head_width, eps=shape.norm_epsilon)
+
+    def forward(self, x: Tensor, rope: Tensor, mask: Any) -> Tensor:
+        """(B, T, D) -> (B, T, D). rope: (2, T, W). mask: (B, 1, T, T) bool, a BlockMask of flex attention, or None for one document a row."""
+        b, t, _ = x.shape
+        q = self.q(x).view(b, t, self.shape.heads, self.shape.head_width)
+        k = self.k(x).view(b, t, self.shape.key_heads, self.shape.head_width)
+        v = self.v(x).view(b, t, self.shape.key_heads, self.shape.head_width).transpose(1, 2)
+        if self.shape.qk_norm:
+            q, k = self.q_norm(q), self.k_norm(k)
+        q, k = rotate(q.transpose(1, 2), rope).to(v.dtype), rotate(k.transpose(1, 2), rope).to(v.dtype)  # (B, H, T, W), (B, K, T, W)
+        grouped = self.shape.heads != self.shape.key_heads
+        if mask is None or isinstance(mask, Tensor):
+            y = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=mask is None, enable_gqa=grouped)
+        else:
+            from torch.nn.attention.flex_attention import flex_attention
+
+            y = flex_attention(q, k, v, block_mask=mask, enable_gqa=grouped)
+        return self.o(y.transpose(1, 2).reshape(b, t, -1))
+
+
+class FeedForward(nn.Module):
+    """SwiGLU (Shazeer 2020)."""
+
+    def __init__(self, shape: Shape) -> None:
+        super().__init__()
+        self.gate = nn.Linear(shape.width, shape.hidden, bias=False)
+        self.up = nn.Linear(shape.width, shape.hidden, bias=False)
+        self.down = nn.Linear(shape.hidden, shape.width, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, T, D) -> (B, T, D)"""
+        return self.down(F.silu(self.gate(x)) * self.up(x))
+
+
+class Block(nn.Module):
+    def __init__(self, shape: Shape) -> None:
+        super().__init__()
+        self.attention_norm = nn.RMSNorm(shape.width, eps=shape.norm_epsilon)
+        self.attention = Attention(shape)
+        self.feed_forward_norm = nn.RMSNorm(shape.width, eps=shape.norm_epsilon)
+        self.feed_forward = FeedForward(shape)
+
+    def forward(self, x: Tensor, rope: Tensor, mask: Any) -> Tensor:
+        """(B, T, D) -> (B, T, D)"""
+        x = x + self.attention(self.attention_norm(x), rope, mask)
+        return x + self.feed_forward(self.feed_forward_norm(x))
+
+
+class Transformer(nn.Module):
+    """All of it. Makes no parameter larger than the embeddings, so the 13B shape can be looked at on the meta device."""
+
+    def __init__(self, shape: Shape) -> None:
+        super().__init__()
+        self.shape = shape
+        self.embed = nn.Embedding(shape.vocabulary, shape.width)
+        self.blocks = nn.ModuleList(Block(shape) for _ in range(shape.layers))
+        self.norm = nn.RMSNorm(shape.width, eps=shape.norm_epsilon)
+        self.head = nn.Linear(shape.width, shape.vocabulary, bias=False)
+
+    def initialise(self, seed: int) -> "Transformer":
+        """Normal with the shape's deviation; what adds to the residual stream is divided by sqrt(2 layers) (GPT-2, Radford et al. 2019)."""
+        with torch.no_grad():
+            chance = torch.Generator().manual_seed(seed)  # on the CPU, so that every device begins with the same numbers
+            for name, parameter in self.named_parameters():
+                if parameter.ndim < 2:
+                    parameter.fill_(1.0)
+                    continue
+                into_residual = name.endswith(("attention.o.weight", "feed_forward.down.weight"))
+                deviation = self.shape.init_std / (math.sqrt(2 * self.shape.layers) if into_residual else 1)
+                parameter.copy_(torch.empty(parameter.shape).normal_(0, deviation, generator=chance))
+        return self
+
+    def hidden(self, ids: Tensor, mask: Any = None) -> Tensor:
+        """What the head reads. ids: (B, T) int64 -> (B, T, D)"""
+        x = self.embed(ids)
+        rope = rotary(ids.shape[1], self.shape, ids.device)
+        for block in self.blocks:
+            x = block(x, rope, mask)
+        return self.norm(x)
+
+    def forward(self, ids: Tensor, targets: Tensor | None = None, mask: Any = None) -> Tensor:
+        """With targets, (B, T) int64: the sum over all places of -log p(target), in nats, a scalar float32. Without: logits, (B, T, V)."""
+        x = self.hidden(ids, mask)
+        if targets is None:
+            return self.head(x)
+        weight = self.head.weight
+        if torch.is_autocast_enabled(x.device.type):
+            kind = torch.get_autocast_dtype(x.device.type)
+            x, weight = x.to(kind), weight.to(kind)
+        return CrossEntropy.apply(x.flatten(0, 1), weight, targets.flatten())
+
+
+class CrossEntropy(torch.autograd.Function):
+    """Cross-entropy over a large vocabulary, a chunk of places at a time: gradients are made beside the loss, so no logits are kept or made twice."""
+
+    @staticmethod
+    def forward(context: Any, x: Tensor, weight: Tensor, targets: Tensor) -> Tensor:
+        """x: (N, D), weight: (V, D), targets: (N,) int64 -> the sum of losses, float32. Logits: at most (_CHUNK, V)."""
+        total = torch.zeros((), dtype=torch.float32, device=x.device)
+        needed = context.needs_input_grad[0] or context.needs_input_grad[1]
+        x_gradient = torch.empty_like(x) if needed else None
+        weight_gradient = torch.zeros(weight.shape, dtype=torch.float32, device=x.device) if needed else None
+        chunk = min(_CHUNK.get(x.device.type, 256), len(x))
+        room = torch.empty(chunk, len(weight), dtype=x.dtype, device=x.device)  # once: fresh pages cost a CPU more than the sums do
+        for begin in range(0, len(x), chunk):
+            here, at = x[begin : begin + chunk], targets[begin : begin + chunk, None]
+            logits = torch.mm(here, weight.T, out=room[: len(here)]).float()
+            said = logits.gather(1, at)
+            top = logits.amax(1, keepdim=True)
+            whole = logits.sub_(top).exp_().sum(1, keepdim=True)
+            total += (whole.log() + top - said).sum()
+            if x_gradient is not None and weight_gradient is not None:
+                chances = logits.div_(whole).scatter_add_(1, at, torch.full_like(whole, -1.0)).to(x.dtype)
+                torch.mm(chances, weight, out=x_gradient[begin : begin + chunk])
+                if x.dtype == torch.float32:
+                    weight_gradient.addmm_(chances.T, here)
+                else:
+                    weight_gradient += chances.T @ here
+        context.save_for_backward(x_gradient, weight_gradient)
+        context.kind = weight.dtype
+        return total
+
+    @staticmethod
+    @once_differentiable
+    def backward(context: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None]:
+        """Of x and of weight, times what comes from above."""
+        x_gradient, weight_gradient = context.saved_tensors
+        return x_gradient * gradient.to(x_gradient.dtype), (weight_gradient * gradient).to(context.kind), None
+
+
+def rotary(length: int, shape: Shape, device: torch.device) -> Tensor:
+    """Cosines and sines of rotary positions (Su et al. 2021), halves side by side as transformers has them. (2, T, W) float32"""
+    powers = torch.arange(0, shape.head_width, 2, dtype=torch.float32, device=device) / shape.head_width
+    angles = torch.outer(torch.arange(length, dtype=torch.float32, device=device), shape.rope_theta**-powers)
+    return torch.stack((angles.cos(), angles.sin())).repeat(1, 1, 2)
+
+
+def rotate(x: Tensor, rope: Tensor) -> Tensor:
+    """(B, H, T, W), turned by the angles of its places."""
+    one, other = x.float().chunk(2, dim=-1)
+    return x * rope[0] + torch.cat((-other, one), dim=-1) * rope[1]
+
+
+def document_mask(ids: Tensor, separator: int) -> Any:
+    """Who may see whom: earlier places of the same document, which begins with the separator. ids: (B, T).
+
+    On a GPU a BlockMask of flex attention, which costs no memory of T x T; elsewhere (B, 1, T, T) bool.
+    """
+    document = (ids == separator).cumsum(1)  # (B, T)
+    if ids.device.type != "cuda":
+        causal = torch.ones(ids.shape[1], ids.shape[1], dtype=torch.bool, device=ids.device).tril()
+        return (document[:, :, None] == document[:, None, :])[:, None] & causal
+    from torch.nn.attention.flex_attention import create_block_mask
+
+    def sees(row: Tensor, _head: Tensor, query: Tensor, key: Tensor) -> Tensor:
+        return (query >= key) & (document[row, query] == document[row, key])
+
+    return create_block_mask(sees, ids.shape[0], None, ids.shape[1], ids.shape[1], device="cuda")

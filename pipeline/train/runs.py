@@ -1,0 +1,93 @@
+"""What the commands `train` and `evaluate` do: a release or its tokens in, a run's folder out; a model's folder in, tables out."""
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import yaml
+
+from pipeline.errors import PlanError, SourceError
+from pipeline.store import Store
+from pipeline.token_shards import open_tokens, write_tokens
+from pipeline.train.configs import settings
+from pipeline.train.evaluate import evaluate
+from pipeline.train.evaluate import table as evaluation_table
+from pipeline.train.leakage import leakage
+from pipeline.train.leakage import table as leakage_table
+from pipeline.train.validation_sets import ValidationSet, choose, sets_of
+
+
+def train_release(
+    release: str,
+    config: str = "tiny",
+    out: str | None = None,
+    *,
+    changes: Sequence[str] = (),
+    device: str = "auto",
+    cpus: int | None = None,
+    shard: bool = False,
+    tensorboard: bool = False,
+) -> dict[str, Any]:
+    """Train a named configuration on a release (whose tokens are made first, where they are not there yet) or on its tokens; the run's summary.
+
+    changes: settings as NAME=VALUE. PlanError for those that are unknown, and where torch is not installed.
+    """
+    given: dict[str, Any] = {}
+    for change in changes:
+        name, sign, value = change.partition("=")
+        if not sign:
+            raise PlanError(f"--set {change}: write NAME=VALUE, such as --set steps=200.")
+        given[name.strip()] = yaml.safe_load(value)
+    chosen = settings(config, **given)
+    try:
+        import torch
+    except ImportError as error:
+        raise PlanError("Training needs torch: `pip install 'skypile-builder[train]'`, or [gpu] on a machine with a GPU.") from error
+    from pipeline.train.loop import train
+
+    torch.set_num_threads(cpus or os.cpu_count() or 1)
+    manifest = Store(release).read_json("manifest.json") if Store(release).exists("manifest.json") else {}
+    tokens = open_tokens(release) if str(manifest.get("format", "")).startswith("skypile-tokens") else write_tokens(release, cpus=cpus or os.cpu_count() or 1)
+    folder = out or os.path.join(tokens.path, "..", "..", "..", "runs", tokens.manifest["release"], config)
+    summary = train(tokens, folder, chosen, device=device, shard=shard, tensorboard=tensorboard)
+    return {**summary, "folder": os.path.abspath(folder)} if summary else {}
+
+
+def evaluate_model(
+    model: str,
+    sets: Mapping[str, str] | str,
+    leaks: Mapping[str, str],
+    documents: int = 500,
+    max_bytes: int = 4096,
+    out: str | None = None,
+    device: str = "auto",
+) -> list[Any]:
+    """Tables of a model's bits per byte on held-out sets, and of its leakage test where `leaks` names a benchmark's test, train and mock items."""
+    try:
+        from pipeline.train.score import open_scorer
+    except ImportError as error:
+        raise PlanError("Evaluation needs torch: `pip install 'skypile-builder[train]'`, or [gpu] on a machine with a GPU.") from error
+    if not sets and not leaks:
+        raise PlanError("Nothing to score: give held-out sets with --validation NAME=GLOB or --sets FILE, or a benchmark with --leakage.")
+    if leaks and set(leaks) != {"test", "train", "mock"}:
+        raise PlanError(f"The leakage test compares test, train and mock; given {', '.join(sorted(leaks))}.")
+    scorer = open_scorer(model, device)
+    tables: list[Any] = []
+    if sets:
+        found = evaluate(scorer, sets_of(sets), documents=documents, max_bytes=max_bytes)
+        if out:
+            found.save(out)
+        tables.append(evaluation_table(found))
+    if leaks:
+        kinds = {kind: _items(kind, glob) for kind, glob in leaks.items()}
+        tables.append(leakage_table(leakage(scorer, kinds["test"], kinds["train"], kinds["mock"])))
+    return tables
+
+
+def _items(kind: str, files: str) -> ValidationSet:
+    """A benchmark's items: question and answer, or where the first has none, `text`."""
+    try:
+        choose(of := sets_of({kind: {"files": files, "columns": ["question", "answer"]}})[0], documents=1)
+    except SourceError:
+        return sets_of({kind: files})[0]
+    return of
