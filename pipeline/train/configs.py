@@ -75,7 +75,7 @@ class Settings:
     weight_decay: float = 0.1
     clip: float = 1.0
     seed: int = 20231030
-    checkpoint_every: int = 0  # steps; 0: ten times a run
+    checkpoint_every: int = 0  # steps; 0: five times a run
     keep_checkpoints: int = 2
     validate_tokens: int = 65_536  # of every domain of the release's own validation set, at every checkpoint
     compile: bool = True  # on a GPU
@@ -108,7 +108,7 @@ def _settings(name: str, layers: int, width: int, heads: int, hidden: int, *, sh
 # Named after their parameters without embeddings. Learning rates of the small ones were looked for (data_cards/LOG.md); those of the large are DataDecide's and
 # the report's.
 CONFIGS: dict[str, Settings] = {
-    "tiny": _settings("tiny", 5, 128, 4, 352, steps=100, batch_tokens=2_048, sequence_length=256, learning_rate=1e-2, embedding_learning_rate=1e-2),
+    "tiny": _settings("tiny", 5, 128, 4, 352, steps=80, batch_tokens=2_048, sequence_length=256, validate_tokens=4_096, learning_rate=1e-2, embedding_learning_rate=1e-2),
     "4m": _settings("4m", 7, 224, 7, 608, batch_tokens=8_192, sequence_length=256, learning_rate=8e-3, embedding_learning_rate=8e-3),
     "10m": _settings("10m", 8, 320, 5, 864, batch_tokens=32_768, sequence_length=512, learning_rate=5e-3, embedding_learning_rate=5e-3),
     "50m": _settings("50m", 12, 576, 9, 1_536, batch_tokens=262_144, sequence_length=1_024, learning_rate=3e-3),

@@ -248,7 +248,7 @@ def _carry_out(trainer: Trainer, tensorboard: bool, quiet: bool, stop_at: int | 
         )
         for name in trainer.batches.missing:
             log.console.print(f"The schedule's slice '{name}' selects no document of this release: the others take its share.", highlight=False)
-    every = settings.checkpoint_every or max(1, steps // 10)
+    every = settings.checkpoint_every or max(1, steps // 5)
     end = min(steps, stop_at or steps)
     marks = sorted({p.end for p in trainer.batches.phases} | set(range(every, steps + 1, every)) | {end})
     peak = peak_flops(torch.cuda.get_device_name()) if world.device.type == "cuda" else None

@@ -95,7 +95,7 @@ class Workshop:
             recipe = self.recipe(name)
             self.progress.say(f"arm {name}: release {recipe.name}@{recipe.version}")
             self.releases[name] = run(recipe, self.work, here=self.here, cpus=self.cpus, address=self.address, progress=self.progress)
-            tokens = write_tokens(self.releases[name], cpus=1 if self.here else self.cpus or 1, progress=self.progress)
+            tokens = write_tokens(self.releases[name], tokenizer=recipe.mix.tokenizer, cpus=1 if self.here else self.cpus or 1, progress=self.progress)
             made[name] = arm(name, self.releases[name], tokens)
         return {name: made[name] for name in self.variants}
 
