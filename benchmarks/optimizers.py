@@ -1,0 +1,91 @@
+"""Muon against AdamW, each at its best of some learning rates: how many steps does each need to the same validation loss?
+
+    python benchmarks/optimizers.py TOKENS --config tiny [--set vocabulary=8192 ...] [--rates 3e-3 1e-2 3e-2] [--cpus 2] [--out FOLDER]
+
+TOKENS is what `python -m pipeline tokenize` wrote. Every run has the same batches, the same number of steps and a cosine of its own; validation loss (mean over
+domains, the release's own held-out documents) is looked at every tenth of the run. Said: each run's losses; and for the best AdamW the loss it ends
+with, and at which step of how many the best Muon of a run of as many steps was there. Runs that are done are kept in --out.
+"""
+
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+import argparse
+import multiprocessing
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from pipeline.store import Store
+from pipeline.train.configs import settings
+
+
+def one(arguments: tuple[str, str, str, str, dict[str, Any]]) -> list[tuple[int, float]]:
+    """Validation loss by step."""
+    import torch
+
+    from pipeline.train.live import Log
+    from pipeline.train.loop import train
+
+    torch.set_num_threads(1)
+    tokens, out, config, device, changes = arguments
+    chosen = settings(config, **changes)
+    train(tokens, out, chosen, device=device, quiet=True)
+    lines = [line for line in Log.read(Store(out)) if line["event"] == "validation"]
+    return [(line["step"], sum(line["losses"].values()) / len(line["losses"])) for line in lines]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("tokens")
+    parser.add_argument("--config", default="tiny")
+    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE")
+    parser.add_argument("--rates", type=float, nargs="+", default=[3e-3, 1e-2, 3e-2])
+    parser.add_argument("--optimizers", nargs="+", default=["adamw", "muon"])
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--cpus", type=int, default=2)
+    parser.add_argument("--out", type=Path, default=Path("optimizers"))
+    options = parser.parse_args()
+    changes = {name: yaml.safe_load(value) for name, _, value in (item.partition("=") for item in options.set)}
+    base = settings(options.config, **changes)
+    changes.setdefault("checkpoint_every", max(1, base.steps // 10))
+    changes.setdefault("keep_checkpoints", 1)
+    runs = {
+        (optimizer, rate): {**changes, "optimizer": optimizer, "learning_rate": rate} | ({"embedding_learning_rate": rate} if optimizer == "adamw" else {})
+        for optimizer in options.optimizers
+        for rate in options.rates
+    }
+    work = [(options.tokens, str(options.out / f"{name}-{rate:g}"), options.config, options.device, of) for (name, rate), of in runs.items()]
+    with multiprocessing.get_context("spawn").Pool(options.cpus) as pool:
+        curves = dict(zip(runs, pool.imap(one, work), strict=True))
+    best = {}
+    for (name, rate), curve in curves.items():
+        print(f"{name:6} {rate:8g}: " + ", ".join(f"{step} {loss:.4f}" for step, loss in curve))
+        if name not in best or curve[-1][1] < curves[best[name]][-1][1]:
+            best[name] = (name, rate)
+    if len(best) == 2:
+        last, target = curves[best["adamw"]][-1]
+        there = crossing(curves[best["muon"]], target)
+        print(
+            f"best AdamW ({best['adamw'][1]:g}) ends at {target:.4f} after {last} steps; best Muon ({best['muon'][1]:g}) ends at {curves[best['muon']][-1][1]:.4f}"
+        )
+        print(
+            "Muon does not come there"
+            if there is None
+            else f"Muon is there after {there:.0f} steps: {last / there:.2f} times fewer (in a run as long, its rate not yet down)"
+        )
+
+
+def crossing(curve: list[tuple[int, float]], target: float) -> float | None:
+    """Where a curve first comes to a loss, in a straight line between two steps."""
+    before = None
+    for step, loss in curve:
+        if loss <= target:
+            return float(step) if before is None else before[0] + (step - before[0]) * (before[1] - target) / (before[1] - loss)
+        before = (step, loss)
+    return None
+
+
+if __name__ == "__main__":
+    main()
