@@ -234,6 +234,7 @@ def schedule(mix: Any, total: int, there: Mapping[str, int]) -> dict[str, Any]:
 
     What no slice selects is `rest`, which takes what the others leave.
     """
+    there = {name: there.get(name, 0) for name in selections(mix)}  # what selects nothing is said too
     phases: list[dict[str, Any]] = []
     asked: Counter[str] = Counter()
     for phase in mix.schedule:
