@@ -167,23 +167,23 @@ def _bits(nll: Mapping[str, np.ndarray], of: Evaluation, draws: int) -> BitsPerB
 def table(evaluation: Evaluation) -> Table:
     """For people: a row a domain, then the means."""
     bits, perplexity = evaluation.bits_per_byte(), evaluation.perplexity()
-    made = Table("domain", title="Bits per byte, and perplexity per token of the reference tokenizer", title_justify="left")
-    for name in ("documents", "bytes", "bytes per token", "bits per byte", "95 %", "perplexity", "95 % "):
-        made.add_column(name, justify="right")
+    made = Table(title="Bits per byte, and perplexity per token of the reference tokenizer", title_justify="left")
+    made.add_column("domain", no_wrap=True)
+    for name in ("texts", "kB", "bits per byte", "95 %", "perplexity"):
+        made.add_column(name, justify="right", no_wrap=True)
 
     def add(name: str, counts: Sequence[str], bits: Estimate, perplexity: Estimate | None = None, style: str | None = None) -> None:
-        shown = [f"{bits.value:.4f}", f"{bits.low:.4f} to {bits.high:.4f}"]
-        shown += [f"{perplexity.value:.2f}", f"{perplexity.low:.2f} to {perplexity.high:.2f}"] if perplexity else ["", ""]
+        shown = [f"{bits.value:.4f}", f"{bits.low:.4f} to {bits.high:.4f}", f"{perplexity.value:,.2f}" if perplexity else ""]
         made.add_row(name, *counts, *shown, style=style)
 
     for d in evaluation.domains:
-        counts = [f"{len(d.keys):,}", f"{d.text_bytes.sum():,}", f"{d.text_bytes.sum() / d.tokens.sum():.2f}"]
+        counts = [f"{len(d.keys):,}", f"{d.text_bytes.sum() / 1000:,.0f}"]
         add(d.name, counts, bits.domains[d.name], perplexity.domains[d.name])
     for group, mean in bits.groups.items() if len(bits.groups) > 1 else ():
-        add(f"mean of {group}'s domains", [""] * 3, mean, style="dim")
-    add("mean of domains", [""] * 3, bits.macro, style="bold")
+        add(f"mean, {group}", [""] * 2, mean, style="dim")
+    add("mean of domains", [""] * 2, bits.macro, style="bold")
     documents, sizes = sum(len(d.keys) for d in evaluation.domains), sum(int(d.text_bytes.sum()) for d in evaluation.domains)
-    add("mean of documents", [f"{documents:,}", f"{sizes:,}", ""], bits.documents, perplexity.average, style="bold")
+    add("mean of documents", [f"{documents:,}", f"{sizes / 1000:,.0f}"], bits.documents, perplexity.average, style="bold")
     left_out = sum(d.empty for d in evaluation.domains)
     made.caption = f"Cut at {evaluation.max_bytes or 'no'} bytes; {left_out:,} empty texts left out. Intervals: bootstrap over documents."
     made.caption_justify = "left"
