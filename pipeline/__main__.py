@@ -226,6 +226,8 @@ def evaluate(
     """Bits per byte of held-out text by domain, with 95 % intervals, and Skywork's normalised perplexity; or its test of leaked benchmarks."""
     from pipeline.train.runs import evaluate_model
 
+    if sets and validation:
+        raise PlanError("Give held-out sets by --sets or by --validation, not both.")
     for table in evaluate_model(
         model, sets or _validation(validation), _inputs(leakage, "--leakage", "test=gsm8k_test.jsonl"), documents, max_bytes, out, device
     ):

@@ -5,11 +5,12 @@ all that, so that running again trains nothing twice, and two ablations share wh
 On Ray one trial has a GPU, or a core where there is none. Results lie in ablations/NAME of the work folder: `result.json`, `table.md`, `differences.svg`.
 """
 
+import contextlib
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -149,6 +150,7 @@ def ablate(
 def _sets(spec: Spec, validation: Mapping[str, str]) -> tuple[tuple[ValidationSet, ...], dict[str, str]]:
     """The validation sets, and of each the hash of the documents that are scored."""
     globs = {name: list(files) for name, files in spec.evaluate.sets.items()} | {name: glob.split(",") for name, glob in validation.items()}
+    globs = dict(sorted(globs.items()))  # in one order, whatever the command line's was: trials are kept
     if not globs:
         raise PlanError(
             f"The ablation {spec.name} has no validation sets. Give some that no arm was made of, two domains or more: --validation NAME=GLOB, or `evaluate: {{sets: …}}`."
@@ -178,7 +180,11 @@ def _settings(spec: Spec, rate: float, seed: int) -> Settings:
 
 def _versions() -> dict[str, Any]:
     """What makes another result of the same settings."""
-    return {"ablate": VERSION, "torch": version("torch").partition("+")[0], "skypile-builder": version("skypile-builder")}
+    found = {}
+    for name in ("torch", "skypile-builder"):
+        with contextlib.suppress(PackageNotFoundError):
+            found[name] = version(name).partition("+")[0]
+    return {"ablate": VERSION, **found}
 
 
 # --- trials -------------------------------------------------------------------------------------------------------------------
@@ -226,15 +232,19 @@ def run_trial(
 ) -> dict[str, Any]:
     """Train on a folder of token shards and score the validation sets. The trial's folder has the log, the evaluation, and at last `trial.json`."""
     from pipeline.train.evaluate import evaluate
-    from pipeline.train.loop import train
-    from pipeline.train.score import open_scorer
+
+    try:
+        from pipeline.train.loop import train
+        from pipeline.train.score import open_scorer
+    except ImportError as error:
+        raise PlanError(f"Ablations train, which needs the extra [train] ({error}): `pip install 'skypile-builder[train]'`.") from error
 
     folder = _place(digest)
     training = f"{folder}/training/{Path(tokens).parent.name}"  # the same tokens may be called otherwise in another ablation, and a checkpoint knows their name
     trained = train(tokens, store.at(training), Settings.of(plain), quiet=True)
     evaluated = evaluate(open_scorer(store.at(training)), sets, documents=documents, max_bytes=max_bytes)
     evaluated.save(store.at(f"{folder}/evaluation"))
-    about = {key: trained[key] for key in ("loss", "tokens", "steps", "parameters", "seconds", "device")}
+    about = {key: trained[key] for key in ("loss", "tokens", "steps", "parameters", "seconds", "device", "passes")}
     store.write_json(f"{folder}/trial.json", about)
     for left in ["checkpoints"] if keep_model else ["checkpoints", "export"]:
         store.remove(f"{training}/{left}")

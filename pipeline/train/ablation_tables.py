@@ -39,7 +39,7 @@ def table(found: "Ablation") -> str:
         lines += ["", f"## Learning rate {rate:g}", "", "Bits per byte, ± standard error over seeds", ""]
         rows = []
         for name in found.arms:
-            values = np.array([list(bits(t.evaluation).values()) for t in found.of(name, rate)])
+            values = np.array([[bits(t.evaluation)[domain] for domain in domains] for t in found.of(name, rate)])
             errors = values.std(axis=0, ddof=1) / np.sqrt(len(values)) if len(values) > 1 else None
             rows.append([name, *(f"{m:.4f}" + (f" ± {errors[i]:.4f}" if errors is not None else "") for i, m in enumerate(values.mean(axis=0)))])
         lines += _markdown(["arm", *domains], rows)

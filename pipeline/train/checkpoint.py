@@ -84,7 +84,7 @@ def restore_optimizers(model: Transformer, optimizers: list[Any], tensors: Mappi
         for name, state in by_name.items():
             if parameters[name] in mine:
                 device = parameters[name].device
-                optimizer.state[parameters[name]] = {key: value if key == "step" else value.to(device) for key, value in state.items()}
+                optimizer.state[parameters[name]] = {key: value.to(device) for key, value in state.items()}  # "step" too: fused AdamW wants it there
 
 
 # --- export -----------------------------------------------------------------------------------------------------------------------

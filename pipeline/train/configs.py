@@ -1,26 +1,32 @@
 """What is trained and how: shapes of models, settings of a run, and the named ones. Numbers only; nothing here imports torch."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
-from typing import Any, Literal
+from dataclasses import asdict, fields, replace
+from typing import Annotated, Any, Literal
+
+from pydantic import ConfigDict, Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, ValidationError
+from pydantic.dataclasses import dataclass
 
 from pipeline.errors import PlanError
 
+_STRICT = ConfigDict(strict=True)
+Share = Annotated[float, Field(ge=0, le=1)]
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, config=_STRICT)
 class Shape:
     """A decoder of the LLaMA family (Touvron et al. 2023), pre-norm, with untied embeddings."""
 
-    layers: int
-    width: int
-    heads: int
-    hidden: int  # of the feed-forward layer; SwiGLU has three matrices of width x hidden
-    kv_heads: int = 0  # grouped-query attention (Ainslie et al. 2023); 0: as many as heads
+    layers: PositiveInt
+    width: PositiveInt
+    heads: PositiveInt
+    hidden: PositiveInt  # of the feed-forward layer; SwiGLU has three matrices of width x hidden
+    kv_heads: NonNegativeInt = 0  # grouped-query attention (Ainslie et al. 2023); 0: as many as heads
     qk_norm: bool = False  # RMSNorm of each head's queries and keys (Dehghani et al. 2023)
-    vocabulary: int = 65_536
-    rope_theta: float = 10_000.0
-    norm_epsilon: float = 1e-6
-    init_std: float = 0.02
+    vocabulary: PositiveInt = 65_536
+    rope_theta: PositiveFloat = 10_000.0
+    norm_epsilon: PositiveFloat = 1e-6
+    init_std: PositiveFloat = 0.02
 
     def __post_init__(self) -> None:
         if self.width % self.heads or self.heads % self.key_heads or self.head_width % 2:
@@ -52,44 +58,47 @@ class Shape:
         return 6 * (self.block_parameters + self.vocabulary * self.width) + 6 * self.layers * self.width * length
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=_STRICT)
 class Settings:
     """A run. All of it bears identity; how many processes share the work does not stand here."""
 
     shape: Shape
     name: str = "custom"
-    steps: int = 0  # 0: as many as the release's schedule has tokens for, `epochs` times
-    epochs: float = 1.0
-    batch_tokens: int = 16_384
-    sequence_length: int = 256
-    rows_at_once: int = 0  # rows of a batch in one forward pass of one process; 0: all of them
+    steps: NonNegativeInt = 0  # 0: as many as the release's schedule has tokens for, `epochs` times
+    epochs: PositiveFloat = 1.0
+    batch_tokens: PositiveInt = 16_384
+    sequence_length: PositiveInt = 256
+    rows_at_once: NonNegativeInt = 0  # rows of a batch in one forward pass of one process; 0: all of them
     optimizer: Literal["muon", "adamw"] = "muon"
-    learning_rate: float = 3e-3  # Muon's is scaled to AdamW's root mean square (Liu et al. 2025), so that one number serves both
-    embedding_learning_rate: float = 3e-3  # of what Muon does not move; AdamW moves everything by `learning_rate`
+    learning_rate: PositiveFloat = 3e-3  # Muon's is scaled to AdamW's root mean square (Liu et al. 2025), so that one number serves both
+    embedding_learning_rate: PositiveFloat = 3e-3  # of what Muon does not move; AdamW moves everything by `learning_rate`
     rate: Literal["phases", "wsd"] = "phases"  # see schedule.rate_at
-    warmup: float = 0.05  # share of the first phase (phases) or of the run (wsd)
-    decay: float = 0.2  # share of the run that the rate falls in (wsd)
-    final_rate: float = 0.1  # what it falls to, as a share of its peak
-    momentum: float = 0.95
-    betas: tuple[float, float] = (0.9, 0.95)
-    weight_decay: float = 0.1
-    clip: float = 1.0
-    seed: int = 20231030
-    checkpoint_every: int = 0  # steps; 0: five times a run
-    keep_checkpoints: int = 2
-    validate_tokens: int = 65_536  # of every domain of the release's own validation set, at every checkpoint
+    warmup: Share = 0.05  # share of the first phase (phases) or of the run (wsd)
+    decay: Share = 0.2  # share of the run that the rate falls in (wsd)
+    final_rate: Share = 0.1  # what it falls to, as a share of its peak
+    momentum: Share = 0.95
+    betas: tuple[Share, Share] = (0.9, 0.95)
+    weight_decay: NonNegativeFloat = 0.1
+    clip: PositiveFloat = 1.0
+    seed: NonNegativeInt = 20231030
+    checkpoint_every: NonNegativeInt = 0  # steps; 0: five times a run
+    keep_checkpoints: PositiveInt = 2
+    validate_tokens: PositiveInt = 65_536  # of every domain of the release's own validation set, at every checkpoint
     compile: bool = True  # on a GPU
 
     def __post_init__(self) -> None:
         if self.batch_tokens % self.sequence_length:
             raise PlanError(f"A batch of {self.batch_tokens:,} tokens is no whole number of rows of {self.sequence_length:,}.")
-        if not 0 <= self.warmup < 1 or not 0 <= self.decay <= 1 or not 0 < self.final_rate <= 1:
-            raise PlanError("warmup, decay and final_rate are shares: give numbers from 0 to 1.")
 
     @property
     def rows(self) -> int:
         """Rows of a batch."""
         return self.batch_tokens // self.sequence_length
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What the parameters that come out depend on: all but what is shown and kept on the way."""
+        return {k: v for k, v in self.plain().items() if k not in ("name", "checkpoint_every", "keep_checkpoints", "validate_tokens", "compile")}
 
     def plain(self) -> dict[str, Any]:
         """As JSON has it."""
@@ -133,8 +142,13 @@ def settings(name: str, **changes: Any) -> Settings:
         raise PlanError(f"There is no configuration '{name}'. There are: {', '.join(CONFIGS)}.")
     of_shape = {f.name for f in fields(Shape)}
     known = of_shape | {f.name for f in fields(Settings)}
-    if unknown := sorted(changes.keys() - known):
+    if unknown := sorted(changes.keys() - known | changes.keys() & {"shape", "name"}):
         raise PlanError(f"'{unknown[0]}' is no setting of training. There are: {', '.join(sorted(known - {'shape', 'name'}))}.")
     base = CONFIGS[name]
-    shape = replace(base.shape, **{k: v for k, v in changes.items() if k in of_shape})
-    return replace(base, shape=shape, **{k: v for k, v in changes.items() if k not in of_shape})
+    try:
+        shape = replace(base.shape, **{k: v for k, v in changes.items() if k in of_shape})
+        others: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in changes.items() if k not in of_shape}
+        return replace(base, shape=shape, **others)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise PlanError(f"The setting {'.'.join(map(str, first['loc']))} is {first['input']!r}: {first['msg'][0].lower()}{first['msg'][1:]}.") from None

@@ -129,7 +129,7 @@ class Batches:
                 if short > 0:
                     given[np.argsort(given - owed, kind="stable")[:short]] += 1
                 elif short < 0:
-                    for k in np.argsort(owed - given, kind="stable")[:-short]:
+                    for k in np.argsort(np.where(given > 0, owed - given, np.inf), kind="stable")[:-short]:
                         given[k] -= 1
                 owed -= given
                 counts[step + 1] = counts[step] + given.astype(np.int64)
@@ -148,6 +148,10 @@ class Batches:
                 free &= ~mine
         if free.any():
             shares[free] = max(0.0, left) * sizes[free] / sizes[free].sum()
+        if not shares.sum():
+            raise PlanError(
+                f"The phase '{phase.name}' of the schedule leaves nothing to train on: every document of {self.tokens.path} is in slices of share 0."
+            )
         return shares / shares.sum()
 
     def __call__(self, step: int, process: int = 0, processes: int = 1) -> np.ndarray:

@@ -60,14 +60,14 @@ def leakage(
     """Δ1 = L(test) - L(mock), Δ2 = L(test) - L(train), where L = Σ nll / Σ tokens over a set's documents, whole and each on its own.
 
     Sums over sums, as Skywork's eval_loss.py has it; it gives a model nothing before the first token and leaves that out, while here an end-of-text
-    token stands before it. A set's columns (question and answer) are joined by a line end. The sets should be of one form: a mock set with shorter
-    lines or other marks moves Δ1 as leakage does. They are resampled independently. Errors: see `evaluate`.
+    token stands before it. A set's columns (question and answer) are joined, and white space is one blank each, since
+    a mock set with other line ends would move Δ1 as leakage does; other differences of form still do (Skywork's mock items lack most question marks). They are resampled independently. Errors: see `evaluate`.
     """
     sets = {"test": test, "train": train, "mock": mock}
     chosen = {name: choose(source, documents=documents, max_bytes=max_bytes, seed=seed) for name, source in sets.items()}
     loss, counts = {}, {}
     for name, texts in chosen.items():
-        nll, tokens = score(scorer, texts.texts, sets[name].name)
+        nll, tokens = score(scorer, [" ".join(text.split()) for text in texts.texts], sets[name].name)  # one form: line ends cost what words cost
         sums = resampled(np.stack([nll, tokens], axis=1), draws, seed, name)
         loss[name] = sums[:, 0] / sums[:, 1]
         counts[name] = {"documents": len(tokens), "tokens": int(tokens.sum())}

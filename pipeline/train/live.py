@@ -10,13 +10,13 @@ from rich.console import Console
 from pipeline.errors import PlanError
 from pipeline.store import Store, full_disk_told
 
-PEAKS = {"H200": 989e12, "H100": 989e12, "H800": 989e12, "B200": 2_250e12, "A100": 312e12, "A800": 312e12, "L40S": 362e12, "L4": 121e12, "4090": 165e12}
+PEAKS = {"H200": 989e12, "H100 PCIe": 756e12, "H100": 989e12, "H800": 989e12, "B200": 2_250e12, "A100": 312e12, "A800": 312e12, "L40S": 362e12, "4090": 165e12}
 # Dense bf16 operations a second, as the makers publish them; MFU is shown for these alone.
 
 
 def peak_flops(device: str) -> float | None:
     """What a GPU could do, by its name; None where nobody here knows."""
-    return next((peak for name, peak in PEAKS.items() if name in device), None)
+    return next((peak for name, peak in PEAKS.items() if name in device), None)  # the first, so longer names stand first
 
 
 class Log:

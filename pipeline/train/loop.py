@@ -27,7 +27,7 @@ from pipeline.train import checkpoint
 from pipeline.train.configs import Settings
 from pipeline.train.data import Batches, validation
 from pipeline.train.live import Log, memory_bytes, peak_flops, plot
-from pipeline.train.model import Transformer, document_mask
+from pipeline.train.model import Transformer, device_of, document_mask
 from pipeline.train.optimizers import optimizers, set_rate
 from pipeline.train.schedule import rate_at
 
@@ -39,13 +39,9 @@ class World:
 
     def __init__(self, device: str) -> None:
         self.process, self.processes = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
-        if device == "auto":
-            device = "cuda" if torch.cuda.is_available() else "cpu"
+        device = device_of(device)
         if device == "cuda":
-            if not torch.cuda.is_available():
-                raise PlanError("There is no GPU that torch sees here. Use --device cpu.")
             torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
-            torch.set_float32_matmul_precision("high")
         self.device = torch.device(f"cuda:{torch.cuda.current_device()}" if device == "cuda" else device)
         self.joined = self.processes > 1 and not dist.is_initialized()
         if self.joined:
@@ -152,15 +148,14 @@ class Trainer:
     # --- validation and checkpoints -----------------------------------------------------------------------------------------------------
 
     def validate(self) -> dict[str, float]:
-        """Mean loss in nats a token on the release's own validation documents, by domain."""
+        """Mean loss in nats a token on the release's own validation documents, by domain. Every process reads all: under FSDP they pass forward together."""
         found = {}
         with torch.no_grad():
             for domain, rows in validation(self.tokens, self.settings.sequence_length, self.settings.validate_tokens).items():
-                mine = torch.from_numpy(rows[self.world.process :: self.world.processes]).to(self.world.device)
                 total = torch.zeros((), device=self.world.device)
-                for part in mine.split(self.settings.rows_at_once or self.settings.rows):
+                for part in torch.from_numpy(rows).to(self.world.device).split(self.settings.rows_at_once or self.settings.rows):
                     total += self.loss(part)
-                found[domain] = float(self.world.sum(total)) / (len(rows) * self.settings.sequence_length)
+                found[domain] = float(total) / (len(rows) * self.settings.sequence_length)
         return found
 
     def tensors(self) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
@@ -184,8 +179,10 @@ class Trainer:
             return False
         model, optimizer, state = checkpoint.read(self.store, steps[-1], self.settings.shape)
         same_tokens = state["tokens"] == fingerprint(dict(self.tokens.manifest))
-        if not same_tokens or state["settings"] != self.settings.plain():
-            what = "other settings" if same_tokens else "other tokens"
+        theirs, mine = Settings.of(state["settings"]).identity, self.settings.identity
+        if not same_tokens or theirs != mine:
+            differs = ", ".join(f"{k} {v} there and {mine[k]} here" for k, v in theirs.items() if v != mine[k])
+            what = f"other settings ({differs})" if same_tokens else "other tokens"
             raise StoreError(f"{self.store.root} holds a run with {what}. Give another folder with --out, or remove that one.")
         like = dict(self.model.named_parameters())
         self.model.load_state_dict({k: _as(v, like[k]) for k, v in model.items()})
@@ -260,7 +257,7 @@ def _carry_out(trainer: Trainer, tensorboard: bool, quiet: bool, stop_at: int | 
         loss, norm = trainer.learn(batch)
         trainer.step += 1
         if trainer.step == 1 or trainer.step % _LOOK_BACK == 0 or trainer.step in marks:
-            if not math.isfinite(float(loss)):
+            if not (math.isfinite(float(loss)) and math.isfinite(float(norm))):  # the loss is of before this step, the gradient of what it has become
                 raise _not_a_number(trainer)
             seconds = time.perf_counter() - since
             trainer.seen["seconds"] += seconds
@@ -282,6 +279,8 @@ def _carry_out(trainer: Trainer, tensorboard: bool, quiet: bool, stop_at: int | 
                 )
         if trainer.step in marks:
             losses = trainer.validate()
+            if not all(map(math.isfinite, losses.values())):
+                raise _not_a_number(trainer)
             if log:
                 told = ", ".join(f"{domain} {loss:.4f}" for domain, loss in losses.items())
                 log.write(
@@ -298,7 +297,7 @@ def _not_a_number(trainer: Trainer) -> TaskFailed:
     last = checkpoint.saved(trainer.store)
     kept = f"The checkpoint of step {last[-1]:,} is kept" if last else "There is no checkpoint yet"
     return TaskFailed(
-        f"The loss is no number at step {trainer.step:,}. {kept}: go on from it with a smaller learning rate (in another folder), or look at the gradients in log.jsonl."
+        f"The loss or its gradient is no number at step {trainer.step:,}. {kept}. Look at the gradients in log.jsonl, and train anew in another folder with a smaller learning_rate or a longer warmup (--set)."
     )
 
 
@@ -312,7 +311,7 @@ def _finish(trainer: Trainer) -> dict[str, Any]:
         "config": settings.name, "release": trainer.tokens.manifest["release"], "tokenizer": trainer.tokens.tokenizer,
         "parameters": settings.shape.parameters, "block_parameters": settings.shape.block_parameters,
         "step": trainer.step, "steps": trainer.batches.steps, "tokens": trainer.step * settings.batch_tokens,
-        "loss": losses[-1]["loss"], "validation": next((line["losses"] for line in reversed(lines) if line["event"] == "validation"), {}),
+        "loss": losses[-1]["loss"] if losses else None, "validation": next((line["losses"] for line in reversed(lines) if line["event"] == "validation"), {}),
         "passes": trainer.batches.epochs(), "seconds": round(trainer.seen["seconds"], 1), "processes": trainer.world.processes,
         "device": torch.cuda.get_device_name() if trainer.world.device.type == "cuda" else "cpu",
     }  # fmt: skip

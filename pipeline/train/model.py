@@ -11,6 +11,7 @@ import torch.nn.functional as F  # noqa: N812  # as everybody has it
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from pipeline.errors import PlanError
 from pipeline.train.configs import Shape
 
 _CHUNK = {"cuda": 4_096, "cpu": 256}  # places whose logits exist at the same time: 1 GB, or 64 MB, at 65,536 entries in float32
@@ -157,7 +158,20 @@ class CrossEntropy(torch.autograd.Function):
     def backward(context: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None]:
         """Of x and of weight, times what comes from above."""
         x_gradient, weight_gradient = context.saved_tensors
-        return x_gradient * gradient.to(x_gradient.dtype), (weight_gradient * gradient).to(context.kind), None
+        return (x_gradient * gradient).to(x_gradient.dtype), (weight_gradient * gradient).to(context.kind), None
+
+
+def device_of(name: str) -> str:
+    """cuda or cpu for `auto`, cuda or cpu. PlanError for others, and for a GPU that is not there. On a GPU float32 products are TF32 from here on."""
+    there = torch.cuda.is_available()
+    if name not in ("auto", "cpu", "cuda"):
+        raise PlanError(f"There is no device '{name}'. There are auto, cpu and cuda.")
+    if name == "cuda" and not there:
+        raise PlanError("There is no GPU that torch sees here. Use --device cpu.")
+    if name == "cpu" or not there:
+        return "cpu"
+    torch.set_float32_matmul_precision("high")
+    return "cuda"
 
 
 def rotary(length: int, shape: Shape, device: torch.device) -> Tensor:
@@ -176,7 +190,7 @@ def rotate(x: Tensor, rope: Tensor) -> Tensor:
 def document_mask(ids: Tensor, separator: int) -> Any:
     """Who may see whom: earlier places of the same document, which begins with the separator. ids: (B, T).
 
-    On a GPU a BlockMask of flex attention, which costs no memory of T x T; elsewhere (B, 1, T, T) bool.
+    On a GPU a BlockMask of flex attention, which attention reads block by block; elsewhere (B, 1, T, T) bool.
     """
     document = (ids == separator).cumsum(1)  # (B, T)
     if ids.device.type != "cuda":

@@ -1,10 +1,9 @@
 """What the commands `train` and `evaluate` do: a release or its tokens in, a run's folder out; a model's folder in, tables out."""
 
+import json
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any
-
-import yaml
 
 from pipeline.errors import PlanError, SourceError
 from pipeline.store import Store
@@ -37,7 +36,10 @@ def train_release(
         name, sign, value = change.partition("=")
         if not sign:
             raise PlanError(f"--set {change}: write NAME=VALUE, such as --set steps=200.")
-        given[name.strip()] = yaml.safe_load(value)
+        try:
+            given[name.strip()] = json.loads(value)  # 1e-3 is a number to JSON, and none to YAML
+        except ValueError:
+            given[name.strip()] = value
     chosen = settings(config, **given)
     try:
         import torch
@@ -47,7 +49,12 @@ def train_release(
 
     torch.set_num_threads(cpus or os.cpu_count() or 1)
     manifest = Store(release).read_json("manifest.json") if Store(release).exists("manifest.json") else {}
-    tokens = open_tokens(release) if str(manifest.get("format", "")).startswith("skypile-tokens") else write_tokens(release, cpus=cpus or os.cpu_count() or 1)
+    is_tokens = str(manifest.get("format", "")).startswith("skypile-tokens")
+    if not is_tokens and int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise PlanError(
+            f"Many processes cannot make the tokens of {release} at once: run `python -m pipeline tokenize {release}`, and give the folder that it prints."
+        )
+    tokens = open_tokens(release) if is_tokens else write_tokens(release, cpus=cpus or os.cpu_count() or 1)
     folder = out or os.path.join(tokens.path, "..", "..", "..", "runs", tokens.manifest["release"], config)
     summary = train(tokens, folder, chosen, device=device, shard=shard, tensorboard=tensorboard)
     return {**summary, "folder": os.path.abspath(folder)} if summary else {}

@@ -23,5 +23,5 @@ def rate_at(step: int, settings: Settings, phases: Sequence[Phase]) -> float:
             return settings.final_rate
         progress = (step - warmup) / max(1, span - warmup)
         return settings.final_rate + (1 - settings.final_rate) * (1 + math.cos(math.pi * progress)) / 2
-    falling = max(1, round(settings.decay * steps))
-    return 1 - (1 - settings.final_rate) * max(0.0, (step + 1 - (steps - falling)) / falling)
+    falling = round(settings.decay * steps)
+    return 1.0 if not falling else 1 - (1 - settings.final_rate) * max(0.0, (step + 1 - (steps - falling)) / falling)

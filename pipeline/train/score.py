@@ -10,6 +10,7 @@ from torch import Tensor
 
 from pipeline.errors import ModelError
 from pipeline.store import Store
+from pipeline.train.model import device_of
 
 _ROW_TOKENS = 4_096  # tokens that are scored at the same time
 
@@ -80,8 +81,7 @@ def open_scorer(model: str, device: str = "auto", length: int | None = None) -> 
     except ImportError as error:
         raise ModelError("transformers is not installed here: `pip install 'skypile-builder[train]'`.") from error
 
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
+    device = device_of(device)
     config: dict[str, Any] = store.read_json("config.json")
     kind = torch.bfloat16 if device == "cuda" and config.get("dtype", config.get("torch_dtype")) != "float32" else torch.float32
     from transformers.utils import logging

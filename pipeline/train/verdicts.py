@@ -26,7 +26,7 @@ class Difference:
     """Bits per byte of an arm minus those of another, below 0 where the arm is better."""
 
     value: float  # the mean over seeds
-    error: float  # its standard error: over seeds, or over documents where there is one seed
+    error: float  # its standard error: over seeds or over documents, whichever is larger; two seeds may agree by chance
     by: Literal["seeds", "documents"]
     document_error: float  # by the paired bootstrap over documents, of the mean over seeds
 
@@ -82,8 +82,8 @@ def compare(mine: Sequence[Evaluation], theirs: Sequence[Evaluation], groups: Ma
         values = [np.mean([nll[name].sum() / np.log(2) / sizes[name].sum() for name in names]) for nll in by_seed]
         mean = {name: np.mean([nll[name] for nll in by_seed], axis=0) for name in names}
         documents = bits_per_byte(mean, {name: sizes[name] for name in names}, dict.fromkeys(names, ""), seed=mine[0].seed).macro.error
-        error = float(np.std(values, ddof=1) / np.sqrt(len(values))) if len(values) > 1 else documents
-        return Difference(float(np.mean(values)), error, "seeds" if len(values) > 1 else "documents", documents)
+        seeds = float(np.std(values, ddof=1) / np.sqrt(len(values))) if len(values) > 1 else 0.0
+        return Difference(float(np.mean(values)), max(seeds, documents), "seeds" if seeds > documents else "documents", documents)
 
     return Comparison({name: of([name]) for name in sizes}, {group: of(list(names)) for group, names in (groups or {}).items()})
 

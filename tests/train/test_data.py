@@ -4,17 +4,19 @@ import pickle
 from collections import Counter
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given
+from hypothesis import settings as settings_of
 from hypothesis import strategies as st
 
 from pipeline.errors import PlanError, StoreError
 from pipeline.token_shards import TokenRelease, open_tokens
 from pipeline.train.configs import settings
-from pipeline.train.data import Batches, Cell, _phases, permuted, repeated, validation
+from pipeline.train.data import Batches, Cell, Phase, _phases, permuted, repeated, validation
 from pipeline.train.schedule import rate_at
 from tests.train.trained import PHASES, tokens_at
 
@@ -83,6 +85,31 @@ def test_shares_are_those_of_the_schedule(tokens: TokenRelease) -> None:
         assert np.abs(made.counts[step] - step * 8 * sizes / sizes.sum()).max() <= 1.01, "in every stretch of steps"
 
 
+@settings_of(deadline=None, max_examples=150)
+@given(
+    st.lists(st.integers(1, 2000), min_size=1, max_size=6),
+    st.lists(st.sampled_from([0.0, 0.03, 0.3, 0.9]), min_size=1, max_size=4),
+    st.integers(1, 5),
+)
+def test_every_batch_is_full_and_no_row_is_given_back(sizes: list[int], shares: list[float], rows: int) -> None:
+    """Whatever the cells and the phases: small cells, few rows, a slice whose share falls to nothing."""
+    made = object.__new__(Batches)
+    made.cells = [SimpleNamespace(size=size) for size in sizes]  # type: ignore[misc]  # what counting looks at
+    made.masks = [frozenset({"a"} if k % 2 else {}) for k in range(len(sizes))]
+    made.rows_per_batch, made.steps = rows, 10 * len(shares)
+    slices = [({"name": "a", "share": {"from": share, "to": share, "ramp": "constant"}},) for share in shares]
+    made.phases = [Phase(str(k), 10 * k, 10 * k + 10, one) for k, one in enumerate(slices)]
+    given_out = np.diff(made.counts, axis=0)
+    assert given_out.min() >= 0 and (given_out.sum(1) == rows).all()
+
+
+def test_a_phase_that_leaves_nothing_is_refused(tmp_path: Path) -> None:
+    every = {"name": "all", "select": {"domain": ["en", "zh", "code"]}, "share": {"from": 0, "to": 0, "ramp": "constant"}}
+    made = batches(tokens_at(tmp_path / "work", [{"name": "main", "tokens": 1, "slices": [every]}]))
+    with pytest.raises(PlanError, match="The phase 'main' of the schedule leaves nothing"):
+        made(0)
+
+
 def test_a_later_phase_goes_on_with_fresh_rows(tokens: TokenRelease) -> None:
     made = batches(tokens)
     taken = Counter((k, int(n)) for step in range(40) for k in range(len(made.cells)) for n in range(made.counts[step][k], made.counts[step + 1][k]))
@@ -147,4 +174,6 @@ def test_rates() -> None:
     assert all(a >= b for a, b in pairwise(rates[29:]))
     stable = settings("tiny", rate="wsd", warmup=0.1, decay=0.25, final_rate=0.1)
     rates = [rate_at(step, stable, phases) for step in range(400)]
+    never = settings("tiny", rate="wsd", warmup=0.1, decay=0.0)
+    assert rate_at(399, never, phases) == 1.0
     assert set(rates[39:300]) == {1.0} and rates[-1] == pytest.approx(0.1) and rates[350] == pytest.approx(1 - 0.9 * 51 / 100)

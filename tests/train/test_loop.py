@@ -19,6 +19,7 @@ from pipeline.token_shards import TokenRelease  # noqa: E402
 from pipeline.train import checkpoint, loop  # noqa: E402
 from pipeline.train.live import Log, peak_flops  # noqa: E402
 from pipeline.train.loop import train  # noqa: E402
+from pipeline.train.runs import train_release  # noqa: E402
 from pipeline.train.score import open_scorer  # noqa: E402
 from tests.running import ENVIRONMENT, ROOT  # noqa: E402
 from tests.train.trained import small, tokens_at  # noqa: E402
@@ -95,11 +96,14 @@ def test_a_killed_run_goes_on_to_the_same_bits(tokens: TokenRelease, finished: P
 
 
 def test_parts_of_a_batch_add_up(tokens: TokenRelease, tmp_path: Path) -> None:
-    losses = []
+    """Gradients too, which Muon and Adam would not show: they know no scale."""
+    first = []
     for size in (0, 1, 3):
-        found = train(tokens, str(tmp_path / str(size)), small(rows_at_once=size, steps=5), device="cpu", quiet=True)
-        losses.append(found["loss"])
-    assert losses[1] == pytest.approx(losses[0], abs=2e-4) and losses[2] == pytest.approx(losses[0], abs=2e-4)
+        train(tokens, str(tmp_path / str(size)), small(rows_at_once=size, steps=2, optimizer="adamw"), device="cpu", quiet=True)
+        first.append(Log.read(Store(str(tmp_path / str(size))))[0])
+    for other in first[1:]:
+        assert other["loss"] == pytest.approx(first[0]["loss"], abs=1e-5)
+        assert other["gradient_norm"] == pytest.approx(first[0]["gradient_norm"], rel=1e-5)
 
 
 @pytest.mark.parametrize("shard", [False, True], ids=["copied", "sharded"])
@@ -110,7 +114,7 @@ def test_two_processes_train_as_one_does(tokens: TokenRelease, tmp_path: Path, s
         "import json, sys, torch\nfrom pipeline.train.loop import train\nfrom pipeline.train.configs import Settings\ntorch.set_num_threads(1)\n"
         f"train(sys.argv[1], sys.argv[2], Settings.of(json.loads(sys.argv[3])), device='cpu', quiet=True, shard={shard}, stop_at=int(sys.argv[4]))\n"
     )
-    settings = small(steps=12, checkpoint_every=6)
+    settings = small(steps=12, checkpoint_every=6, rows_at_once=1, optimizer="adamw" if shard else "muon")
     for turn, stop in enumerate((6, 12)):
         port = 29_000 + (os.getpid() * 4 + turn * 2 + shard) % 900
         command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", str(port), str(script), tokens.path]
@@ -122,6 +126,8 @@ def test_two_processes_train_as_one_does(tokens: TokenRelease, tmp_path: Path, s
     one = train(tokens, str(tmp_path / "one"), settings, device="cpu", quiet=True)
     two = json.loads((tmp_path / "two" / "summary.json").read_text())
     assert two["processes"] == 2
+    first = [Log.read(Store(str(tmp_path / name)))[0] for name in ("one", "two")]
+    assert first[1]["gradient_norm"] == pytest.approx(first[0]["gradient_norm"], rel=1e-4)
     assert two["loss"] == pytest.approx(one["loss"], abs=5e-3)  # Newton-Schulz steps in bf16 part what sums in another order began
 
 
@@ -170,7 +176,7 @@ def test_a_checkpoint_of_another_shape_or_run_is_refused(tokens: TokenRelease, f
     out = shutil.copytree(finished, tmp_path / "run")
     with pytest.raises(StoreError, match="another shape: layers 2 there and 3 here"):
         train(tokens, str(out), small(layers=3), device="cpu", quiet=True)
-    with pytest.raises(StoreError, match="a run with other settings"):
+    with pytest.raises(StoreError, match=r"a run with other settings \(seed 20231030 there and 1 here\)"):
         train(tokens, str(out), small(seed=1), device="cpu", quiet=True)
     other = TokenRelease(tokens.store, {**tokens.manifest, "release": "other@1"})
     with pytest.raises(StoreError, match="a run with other tokens"):
@@ -194,14 +200,22 @@ def test_ids_that_the_model_lacks_are_refused(tokens: TokenRelease, tmp_path: Pa
         train(tokens, str(tmp_path / "run"), small(vocabulary=300), device="cpu", quiet=True)
 
 
-def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_last_checkpoint(tokens: TokenRelease, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("broken", ["weights", "gradient"])
+def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_last_checkpoint(
+    tokens: TokenRelease, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: str
+) -> None:
     kept = loop.Trainer.learn
 
     def learn(self: loop.Trainer, batch: np.ndarray) -> Any:
-        if self.step == 13:
+        loss, norm = kept(self, batch)
+        if self.step == 19 and broken == "gradient":  # where a checkpoint follows: the loss is still one of before
+            with torch.no_grad():
+                self.model.norm.weight[0] = torch.nan
+            return loss, norm * torch.nan
+        if self.step == 13 and broken == "weights":
             with torch.no_grad():
                 self.model.norm.weight[0] = torch.inf
-        return kept(self, batch)
+        return loss, norm
 
     monkeypatch.setattr(loop.Trainer, "learn", learn)
     with pytest.raises(TaskFailed, match=r"no number at step \d+. The checkpoint of step 10 is kept"):
@@ -230,6 +244,45 @@ def test_a_batch_that_processes_cannot_share_is_refused(tokens: TokenRelease, tm
     world.processes = 3
     with pytest.raises(PlanError, match="4 rows cannot be shared equally by 3"):
         loop.Trainer(tokens, Store(str(tmp_path)), small(), world)
+
+
+def test_what_is_only_shown_and_kept_may_change(tokens: TokenRelease, finished: Path, tmp_path: Path) -> None:
+    out = shutil.copytree(finished, tmp_path / "run")
+    assert train(tokens, str(out), small(checkpoint_every=4, keep_checkpoints=1), device="cpu", quiet=True)["step"] == 30
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ("steps=abc", "steps is 'abc'"), ("steps=-3", "steps is -3"), ("optimizer=AdamW", "optimizer is 'AdamW'"), ("rate=cosine", "rate is 'cosine'"),
+        ("weight_decay=false", "weight_decay is False"), ("layers=2.5", "layers is 2.5"), ("shape=3", "'shape' is no setting"), ("steps", "write NAME=VALUE"),
+    ],
+)  # fmt: skip
+def test_a_setting_that_cannot_be_is_named(tokens: TokenRelease, change: str, says: str) -> None:
+    with pytest.raises(PlanError, match=says):
+        train_release(tokens.path, changes=[change])
+
+
+def test_a_device_that_is_not_there_is_named(tokens: TokenRelease, tmp_path: Path) -> None:
+    with pytest.raises(PlanError, match="no device 'gpu'"):
+        train(tokens, str(tmp_path), small(), device="gpu")
+    if not torch.cuda.is_available():
+        with pytest.raises(PlanError, match="no GPU that torch sees"):
+            open_scorer(str(tmp_path), "cuda") if (tmp_path / "config.json").exists() else train(tokens, str(tmp_path), small(), device="cuda")
+
+
+def test_a_release_is_trained_on_by_the_command(tokens: TokenRelease, tmp_path: Path) -> None:
+    """As a user does: settings as text, tokens found, a second time nothing."""
+    changes = [f"{k}={json.dumps(v)}" for k, v in small(steps=2).plain()["shape"].items()] + [
+        "steps=2",
+        "learning_rate=1e-3",
+        "batch_tokens=256",
+        "sequence_length=64",
+    ]
+    found = train_release(tokens.path, out=str(tmp_path / "run"), changes=changes, device="cpu", cpus=1)
+    assert found["step"] == 2 and found["folder"] == str(tmp_path / "run")
+    assert json.loads((tmp_path / "run/settings.json").read_text())["learning_rate"] == 1e-3
+    assert train_release(tokens.path, out=str(tmp_path / "run"), changes=changes, device="cpu", cpus=1) == found
 
 
 def test_known_gpus_have_a_peak() -> None:
