@@ -11,11 +11,10 @@ import os
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 import argparse
+import json
 import multiprocessing
 from pathlib import Path
 from typing import Any
-
-import yaml
 
 from pipeline.store import Store
 from pipeline.train.configs import settings
@@ -47,8 +46,10 @@ def main() -> None:
     parser.add_argument("--cpus", type=int, default=2)
     parser.add_argument("--out", type=Path, default=Path("optimizers"))
     options = parser.parse_args()
-    changes = {name: yaml.safe_load(value) for name, _, value in (item.partition("=") for item in options.set)}
+    changes = {name: number(value) for name, _, value in (item.partition("=") for item in options.set)}
     base = settings(options.config, **changes)
+    if not base.steps:
+        parser.error("say how long a run is: --set steps=N")
     changes.setdefault("checkpoint_every", max(1, base.steps // 10))
     changes.setdefault("keep_checkpoints", 1)
     runs = {
@@ -64,6 +65,8 @@ def main() -> None:
         print(f"{name:6} {rate:8g}: " + ", ".join(f"{step} {loss:.4f}" for step, loss in curve))
         if name not in best or curve[-1][1] < curves[best[name]][-1][1]:
             best[name] = (name, rate)
+        if rate in (min(options.rates), max(options.rates)) and best[name] == (name, rate):
+            print("       (the best so far at the edge of the rates tried)")
     if len(best) == 2:
         last, target = curves[best["adamw"]][-1]
         there = crossing(curves[best["muon"]], target)
@@ -75,6 +78,14 @@ def main() -> None:
             if there is None
             else f"Muon is there after {there:.0f} steps: {last / there:.2f} times fewer (in a run as long, its rate not yet down)"
         )
+
+
+def number(text: str) -> Any:
+    """What a setting says; a word where it is no number."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
 
 
 def crossing(curve: list[tuple[int, float]], target: float) -> float | None:

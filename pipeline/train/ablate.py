@@ -264,6 +264,8 @@ def _compared(spec: Spec, folder: str, shop: Workshop, arms: Mapping[str, Arm], 
     notes = list(_notes(spec, shop, arms))
     if len(devices := {str(t.about["device"]) for t in trials}) > 1:
         notes.append(f"Trials ran on {' and '.join(sorted(devices))}, whose arithmetic differs: that is part of the spread over seeds.")
+    often = {(t.arm, cell): times for t in trials for cell, times in t.about.get("passes", {}).items() if times > 1.05}
+    notes += [f"{arm}: {cell} is passed {times:.2f} times in a training." for (arm, cell), times in often.items()]
     found = Ablation(spec.name, folder, spec.baseline, arms, against, trials, {}, tuple(notes))
     comparisons = {
         name: {

@@ -287,3 +287,18 @@ def test_a_release_is_trained_on_by_the_command(tokens: TokenRelease, tmp_path: 
 
 def test_known_gpus_have_a_peak() -> None:
     assert peak_flops("NVIDIA H200") == 989e12 and peak_flops("NVIDIA A800-SXM4-80GB") == 312e12 and peak_flops("GeForce GT 710") is None
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU for training")
+@pytest.mark.parametrize("compiled", [False, True], ids=["plain", "compiled"])
+def test_a_gpu_trains_as_a_cpu_does_and_goes_on(tokens: TokenRelease, finished: Path, tmp_path: Path, compiled: bool) -> None:
+    """bf16 against float32, flex attention against a mask, and a run stopped and gone on with on the GPU."""
+    settings = small(compile=compiled, sequence_length=128, batch_tokens=512)
+    here = train(tokens, str(tmp_path / "cpu"), settings, device="cpu", quiet=True)
+    there = train(tokens, str(tmp_path / "gpu"), settings, device="cuda", quiet=True)
+    train(tokens, str(tmp_path / "parts"), settings, device="cuda", quiet=True, stop_at=7)
+    parts = train(tokens, str(tmp_path / "parts"), settings, device="cuda", quiet=True)
+    first = [Log.read(Store(str(tmp_path / name)))[0] for name in ("cpu", "gpu")]
+    assert first[1]["loss"] == pytest.approx(first[0]["loss"], abs=0.02)
+    assert there["loss"] == pytest.approx(here["loss"], abs=0.1)
+    assert parts["loss"] == pytest.approx(there["loss"], abs=0.02)
