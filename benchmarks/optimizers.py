@@ -1,6 +1,6 @@
 """Muon against AdamW, each at its best of some learning rates: how many steps does each need to the same validation loss?
 
-    python benchmarks/optimizers.py TOKENS --config tiny [--set vocabulary=8192 ...] [--rates 3e-3 1e-2 3e-2] [--cpus 2] [--out FOLDER]
+    python benchmarks/optimizers.py TOKENS --config tiny [--set vocabulary=8192 ...] [--rates 1e-3 3e-3 1e-2] [--muon-rates 3e-3 1e-2 3e-2] [--cpus 2] [--out FOLDER]
 
 TOKENS is what `python -m pipeline tokenize` wrote. Every run has the same batches, the same number of steps and a cosine of its own; validation loss (mean over
 domains, the release's own held-out documents) is looked at every tenth of the run. Said: each run's losses; and for the best AdamW the loss it ends
@@ -40,7 +40,8 @@ def main() -> None:
     parser.add_argument("tokens")
     parser.add_argument("--config", default="tiny")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE")
-    parser.add_argument("--rates", type=float, nargs="+", default=[3e-3, 1e-2, 3e-2])
+    parser.add_argument("--rates", type=float, nargs="+", default=[1e-3, 3e-3, 1e-2], help="AdamW's, of all parameters")
+    parser.add_argument("--muon-rates", type=float, nargs="+", default=[3e-3, 1e-2, 3e-2], help="of the matrices; embeddings have embedding_learning_rate")
     parser.add_argument("--optimizers", nargs="+", default=["adamw", "muon"])
     parser.add_argument("--device", default="auto")
     parser.add_argument("--cpus", type=int, default=2)
@@ -55,7 +56,7 @@ def main() -> None:
     runs = {
         (optimizer, rate): {**changes, "optimizer": optimizer, "learning_rate": rate} | ({"embedding_learning_rate": rate} if optimizer == "adamw" else {})
         for optimizer in options.optimizers
-        for rate in options.rates
+        for rate in (options.rates if optimizer == "adamw" else options.muon_rates)
     }
     work = [(options.tokens, str(options.out / f"{name}-{rate:g}"), options.config, options.device, of) for (name, rate), of in runs.items()]
     with multiprocessing.get_context("spawn").Pool(options.cpus) as pool:
@@ -65,7 +66,8 @@ def main() -> None:
         print(f"{name:6} {rate:8g}: " + ", ".join(f"{step} {loss:.4f}" for step, loss in curve))
         if name not in best or curve[-1][1] < curves[best[name]][-1][1]:
             best[name] = (name, rate)
-        if rate in (min(options.rates), max(options.rates)) and best[name] == (name, rate):
+        tried = options.rates if name == "adamw" else options.muon_rates
+        if rate in (min(tried), max(tried)) and best[name] == (name, rate):
             print("       (the best so far at the edge of the rates tried)")
     if len(best) == 2:
         last, target = curves[best["adamw"]][-1]
