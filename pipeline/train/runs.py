@@ -55,7 +55,7 @@ def train_release(
             f"Many processes cannot make the tokens of {release} at once: run `python -m pipeline tokenize {release}`, and give the folder that it prints."
         )
     tokens = open_tokens(release) if is_tokens else write_tokens(release, cpus=cpus or os.cpu_count() or 1)
-    folder = out or os.path.join(tokens.path, "..", "..", "..", "runs", tokens.manifest["release"], config)
+    folder = out or _place(tokens.path, tokens.manifest["release"], config)
     summary = train(tokens, folder, chosen, device=device, shard=shard, tensorboard=tensorboard)
     return {**summary, "folder": os.path.abspath(folder)} if summary else {}
 
@@ -89,6 +89,13 @@ def evaluate_model(
         kinds = {kind: _items(kind, glob) for kind, glob in leaks.items()}
         tables.append(leakage_table(leakage(scorer, kinds["test"], kinds["train"], kinds["mock"])))
     return tables
+
+
+def _place(tokens: str, release: str, config: str) -> str:
+    """WORK/runs/RELEASE/CONFIG for tokens at WORK/tokens/RELEASE/TOKENIZER; beside them where they lie elsewhere."""
+    work = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(tokens))))
+    usual = os.path.basename(os.path.dirname(os.path.dirname(os.path.abspath(tokens)))) == "tokens"
+    return os.path.join(work if usual else os.path.dirname(os.path.abspath(tokens)), "runs", release, config)
 
 
 def _items(kind: str, files: str) -> ValidationSet:

@@ -19,7 +19,7 @@ from pipeline.token_shards import TokenRelease  # noqa: E402
 from pipeline.train import checkpoint, loop  # noqa: E402
 from pipeline.train.live import Log, peak_flops  # noqa: E402
 from pipeline.train.loop import train  # noqa: E402
-from pipeline.train.runs import train_release  # noqa: E402
+from pipeline.train.runs import _place, train_release  # noqa: E402
 from pipeline.train.score import open_scorer  # noqa: E402
 from tests.running import ENVIRONMENT, ROOT  # noqa: E402
 from tests.train.trained import small, tokens_at  # noqa: E402
@@ -261,6 +261,11 @@ def test_what_is_only_shown_and_kept_may_change(tokens: TokenRelease, finished: 
 def test_a_setting_that_cannot_be_is_named(tokens: TokenRelease, change: str, says: str) -> None:
     with pytest.raises(PlanError, match=says):
         train_release(tokens.path, changes=[change])
+
+
+def test_a_run_lies_in_the_work_folder() -> None:
+    assert _place("/w/tokens/skypile@1/skypile-65k", "skypile@1", "tiny") == "/w/runs/skypile@1/tiny"
+    assert _place("/data/mine", "skypile@1", "tiny") == "/data/runs/skypile@1/tiny"
 
 
 def test_a_device_that_is_not_there_is_named(tokens: TokenRelease, tmp_path: Path) -> None:
