@@ -487,7 +487,7 @@ def test_kernels_together(kernels):
 @pytest.mark.skipif(INTERPRETED or DEVICE == "cuda", reason="this is what it starts, or the kernels have run already")
 def test_the_kernels_under_the_interpreter():
     pytest.importorskip("triton", reason="the kernels need triton")
-    command = [sys.executable, "-m", "pytest", "-k", "test_kernel", "-p", "no:cacheprovider", "-p", "no:xdist", __file__]
+    command = [sys.executable, "-m", "pytest", "-k", "test_kernel", "-p", "no:cacheprovider", "-n", "0", __file__]
     run = subprocess.run(command, cwd=ROOT, env=os.environ | {"TRITON_INTERPRET": "1"}, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stdout[-4000:]
     assert "15 passed" in run.stdout, run.stdout[-2000:]
