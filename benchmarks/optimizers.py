@@ -11,13 +11,12 @@ import os
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 import argparse
-import json
 import multiprocessing
 from pathlib import Path
 from typing import Any
 
 from pipeline.store import Store
-from pipeline.train.configs import settings
+from pipeline.train.configs import parsed, settings
 
 
 def one(arguments: tuple[str, str, str, str, dict[str, Any]]) -> list[tuple[int, float]]:
@@ -47,7 +46,7 @@ def main() -> None:
     parser.add_argument("--cpus", type=int, default=2)
     parser.add_argument("--out", type=Path, default=Path("optimizers"))
     options = parser.parse_args()
-    changes = {name: number(value) for name, _, value in (item.partition("=") for item in options.set)}
+    changes = parsed(options.set)
     base = settings(options.config, **changes)
     if not base.steps:
         parser.error("say how long a run is: --set steps=N")
@@ -80,14 +79,6 @@ def main() -> None:
             if there is None
             else f"Muon is there after {there:.0f} steps: {last / there:.2f} times fewer (in a run as long, its rate not yet down)"
         )
-
-
-def number(text: str) -> Any:
-    """What a setting says; a word where it is no number."""
-    try:
-        return json.loads(text)
-    except ValueError:
-        return text
 
 
 def crossing(curve: list[tuple[int, float]], target: float) -> float | None:

@@ -85,7 +85,7 @@ class SourceSettings(Settings):
         for name in columns:
             if name not in ours:
                 raise ValueError(
-                    f"'{name}' is not a column of a document{_meant(name, ours)}; on the left stand {', '.join(ours)}, on the right the file's own names"
+                    f"'{name}' is not a column of a document{meant(name, ours)}; on the left stand {', '.join(ours)}, on the right the file's own names"
                 )
         return columns
 
@@ -218,10 +218,10 @@ class Mix(Settings):
         known = {*self.shares, *(f"{d}/{p}" for d in self.shares for p in self.parts(d))}
         for name in self.max_epochs if isinstance(self.max_epochs, dict) else ():
             if name not in known:
-                raise ValueError(f"max_epochs names '{name}', which has no share{_meant(name, known)}")
+                raise ValueError(f"max_epochs names '{name}', which has no share{meant(name, known)}")
         if self.unit not in ("tokens", "bytes", *self.also_count):
             options = ("tokens", "bytes", *self.also_count)
-            raise ValueError(f"the unit '{self.unit}' is not one of {', '.join(options)}{_meant(self.unit, options)}; `also_count` adds other tokenizers")
+            raise ValueError(f"the unit '{self.unit}' is not one of {', '.join(options)}{meant(self.unit, options)}; `also_count` adds other tokenizers")
         if self.force and self.total == "max":
             raise ValueError("`force` repeats documents beyond max_epochs until `total` is reached, so it needs a number as `total`")
         selections: dict[str, Any] = {}
@@ -329,7 +329,7 @@ def _find(path: str | Path) -> tuple[str, str]:
         except FileNotFoundError:
             names = sorted(p.name.removesuffix(".yaml") for p in shipped.iterdir() if p.name.endswith(".yaml"))
             raise RecipeError(
-                f"There is no recipe '{path}'{_meant(str(path), names)}. Recipes that ship: {', '.join(names)}; or give the path of a YAML file."
+                f"There is no recipe '{path}'{meant(str(path), names)}. Recipes that ship: {', '.join(names)}; or give the path of a YAML file."
             ) from None
     try:
         return str(path), file.read_text(encoding="utf-8")
@@ -390,7 +390,7 @@ def _dotted(path: tuple[Any, ...]) -> str:
     return "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in path).lstrip(".") or "the recipe"
 
 
-def _meant(word: str, known: Any) -> str:
+def meant(word: str, known: Any) -> str:
     close = difflib.get_close_matches(word, [str(k) for k in known], n=1, cutoff=0.6)
     return f" (did you mean '{close[0]}'?)" if close else ""
 
@@ -441,7 +441,7 @@ def _load(name: str, text: str, inputs: dict[str, str]) -> Recipe:
     for source, files in inputs.items() if isinstance(declared, dict) else ():  # else the check below says what is wrong with them
         if source not in declared:
             raise RecipeError(
-                f"--input {source}=…: the recipe {name} has no source '{source}'{_meant(source, declared)}; its sources are {', '.join(declared)}."
+                f"--input {source}=…: the recipe {name} has no source '{source}'{meant(source, declared)}; its sources are {', '.join(declared)}."
             )
         if isinstance(declared[source], dict):
             declared[source]["files"] = files.split(",") if isinstance(files, str) else files
@@ -482,7 +482,7 @@ def _stage(item: Any, i: int, fault: Any) -> Stage:
         raise fault(path, "a stage is one name with its settings, such as `- normalize: {unicode: NFC}`")
     ((kind, settings),) = item.items()
     if kind not in STAGES:
-        raise fault(path, f"unknown stage '{kind}'{_meant(str(kind), STAGES)}; known are {', '.join(STAGES)}")
+        raise fault(path, f"unknown stage '{kind}'{meant(str(kind), STAGES)}; known are {', '.join(STAGES)}")
     try:
         return STAGES[kind].model_validate({} if settings is None else settings)
     except ValidationError as error:
@@ -501,7 +501,7 @@ def _first_fault(error: ValidationError, model: type[Settings], raw: Any, path: 
     at = _model_at(model, place[:-1])
     names = [field.alias or n for n, field in at.model_fields.items()] if at else []
     if kind == "extra_forbidden":
-        reason = f"unknown setting{_meant(str(place[-1]), names)}" + (f"; known are {', '.join(names)}" if names else "")
+        reason = f"unknown setting{meant(str(place[-1]), names)}" + (f"; known are {', '.join(names)}" if names else "")
     elif kind == "missing":
         reason = "this setting is needed" + (" and has no default" if place else "")
     elif kind.startswith("value_error"):
@@ -514,7 +514,7 @@ def _first_fault(error: ValidationError, model: type[Settings], raw: Any, path: 
         reason = f"{value!r} is not a {'whole ' if kind.startswith('int') else ''}number"
     elif kind == "literal_error":
         options = re.findall(r"'([^']*)'", first["ctx"]["expected"])
-        reason = f"{value!r} is not one of {', '.join(options)}{_meant(str(value), options)}"
+        reason = f"{value!r} is not one of {', '.join(options)}{meant(str(value), options)}"
     else:
         reason = f"{first['msg'][0].lower()}{first['msg'][1:]}" + (f" (it is {value!r})" if isinstance(value, (str, int, float)) else "")
     return fault((*path, *place), reason)
@@ -627,7 +627,7 @@ def _check_mix(recipe: Recipe, added: set[str], fault: Any) -> None:
     for key, by in (("sample", mix.sample), ("rehydrate", mix.rehydrate)):
         if by is not None and by.by not in numbers:
             raise fault(
-                ("mix", key, "by"), f"'{by.by}' is no number that a stage of this recipe adds{_meant(by.by, numbers)}; there are {', '.join(sorted(numbers))}"
+                ("mix", key, "by"), f"'{by.by}' is no number that a stage of this recipe adds{meant(by.by, numbers)}; there are {', '.join(sorted(numbers))}"
             )
     if mix.rehydrate is not None and not mix.force and all(mix.epochs_of(name) <= 1 for d in mix.shares for name in (d, *(f"{d}/{p}" for p in mix.parts(d)))):
         raise fault(("mix", "rehydrate"), "it does nothing where no document may be used twice; raise `max_epochs`, which is the most that any is used")
@@ -636,12 +636,10 @@ def _check_mix(recipe: Recipe, added: set[str], fault: Any) -> None:
         for name, some in phase.slices.items():
             for domain in some.domain or ():
                 if domain not in mix.shares:
-                    raise fault(("mix", "schedule", i, "slices", name, "domain"), f"'{domain}' has no share in this mix{_meant(domain, mix.shares)}")
+                    raise fault(("mix", "schedule", i, "slices", name, "domain"), f"'{domain}' has no share in this mix{meant(domain, mix.shares)}")
             for column in some.bounds:
                 if column not in columns:
-                    raise fault(
-                        ("mix", "schedule", i, "slices", name, "bounds", column), f"'{column}' is no number that a release has{_meant(column, columns)}"
-                    )
+                    raise fault(("mix", "schedule", i, "slices", name, "bounds", column), f"'{column}' is no number that a release has{meant(column, columns)}")
     for name, model in {"tokenizer": mix.tokenizer, **mix.also_count}.items():
         try:
             found = open_model(model if "/" in model else f"bundled:{model}")
@@ -669,12 +667,12 @@ def _check_for(recipe: Recipe, where: For | None, path: tuple[Any, ...], fault: 
         return
     for name in where.source or ():
         if name not in recipe.sources:
-            raise fault((*path, "source"), f"there is no source '{name}'{_meant(name, recipe.sources)}; the sources are {', '.join(recipe.sources)}")
+            raise fault((*path, "source"), f"there is no source '{name}'{meant(name, recipe.sources)}; the sources are {', '.join(recipe.sources)}")
     domains = set(recipe.mix.shares) | {s.domain for s in recipe.sources.values() if s.domain} | {"en", "zh", "other"}
     mapped = any("domain" in s.columns for s in recipe.sources.values())
     for name in where.domain or ():
         if name not in domains and not mapped:
-            raise fault((*path, "domain"), f"no document will have the domain '{name}'{_meant(name, domains)}; domains here are {', '.join(sorted(domains))}")
+            raise fault((*path, "domain"), f"no document will have the domain '{name}'{meant(name, domains)}; domains here are {', '.join(sorted(domains))}")
 
 
 def _check_column(stage: Filter, column: str, path: tuple[Any, ...], added: dict[str, int], texts: set[str], later: dict[str, str], fault: Any) -> None:
@@ -688,7 +686,7 @@ def _check_column(stage: Filter, column: str, path: tuple[Any, ...], added: dict
         stage_name = later.get(column) or next(n for n, s in STAGES.items() if column in s.adds)
         raise fault(path, f"'{column}' is a column that the stage `{stage_name}` adds, and none stands before this filter")
     else:
-        raise fault(path, f"unknown measure '{column}'{_meant(column, known_columns() | set(added))}; `python -m pipeline measures` lists them")
+        raise fault(path, f"unknown measure '{column}'{meant(column, known_columns() | set(added))}; `python -m pipeline measures` lists them")
     if nullable and stage.where is None and stage.missing is None:
         raise fault(
             path,

@@ -15,7 +15,7 @@ Bytes depend on the release and the tokenizer, not on device, processes, batches
 """
 
 from pipeline.token_shards.formats import export_tokens
-from pipeline.token_shards.read import TokenRelease, Tokens, TokenShard, open_tokens
+from pipeline.token_shards.read import TokenRelease, Tokens, TokenShard, holds_tokens, open_tokens
 from pipeline.token_shards.write import write_tokens
 
-__all__ = ["TokenRelease", "TokenShard", "Tokens", "export_tokens", "open_tokens", "write_tokens"]
+__all__ = ["TokenRelease", "TokenShard", "Tokens", "export_tokens", "holds_tokens", "open_tokens", "write_tokens"]

@@ -189,9 +189,18 @@ def manifest_of(store: Store) -> dict[str, Any] | None:
         return None
     found = store.read_json("manifest.json")
     if not isinstance(found, dict) or found.get("format") != FORMAT:
-        kind = f"of the format {found['format']}" if isinstance(found, dict) and str(found.get("format")).startswith("skypile-tokens") else "something else"
+        kind = f"of the format {found['format']}" if _is_of_tokens(found) else "something else"
         raise StoreError(f"{store.root} holds {kind}, not tokens of the format {FORMAT}. Give the folder that `tokenize` printed, or make the tokens anew.")
     return found
+
+
+def holds_tokens(store: Store) -> bool:
+    """Whether a folder is one of tokens, of this format or of another version's."""
+    return store.exists("manifest.json") and _is_of_tokens(store.read_json("manifest.json"))
+
+
+def _is_of_tokens(manifest: Any) -> bool:
+    return isinstance(manifest, dict) and str(manifest.get("format")).startswith("skypile-tokens")
 
 
 def files_of(manifest: Mapping[str, Any]) -> dict[str, Any]:

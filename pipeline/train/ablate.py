@@ -124,13 +124,11 @@ def ablate(
     sets, content = _sets(spec, validation or {})
     runs = {(rate, seed): _settings(spec, rate, seed) for rate in spec.train.learning_rates for seed in spec.train.seeds}
     shop = Workshop(spec, str(work), dict(inputs or {}), here, cpus, address, progress)
-    store, folder = shop.store, f"ablations/{spec.name}"
+    store, folder, versions = shop.store, f"ablations/{spec.name}", _versions()
     with store.sub(folder).lock():
         arms = shop.arms()
         planned = {
-            (name, rate, seed): fingerprint([arm.content, run.plain(), content, _versions()])
-            for name, arm in arms.items()
-            for (rate, seed), run in runs.items()
+            (name, rate, seed): fingerprint([arm.content, run.plain(), content, versions]) for name, arm in arms.items() for (rate, seed), run in runs.items()
         }
         jobs = {
             digest: (store, digest, arms[name].tokens, runs[rate, seed].plain(), sets, spec.evaluate.documents, spec.evaluate.max_bytes, keep_models)

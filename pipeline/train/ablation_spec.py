@@ -3,16 +3,15 @@
 Strict as recipes are: what is unknown is refused with file, line, path and remedy.
 """
 
-import difflib
 import importlib.resources
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, PositiveFloat, PositiveInt, PrivateAttr, model_validator
 
 from pipeline.errors import PipelineError, PlanError, RecipeError
-from pipeline.recipe import Recipe, SchedulePhase, Tokens, read_settings
+from pipeline.recipe import Recipe, SchedulePhase, Tokens, meant, read_settings
 from pipeline.stages import Names, Settings
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$")]
@@ -131,7 +130,7 @@ class Spec(Settings):
                 arm = next((n for n, v in self.variants.items() if getattr(v, key, None) == name), None)
                 raise self.fault(
                     (key,) if arm is None else ("variants", arm, key),
-                    f"there is no variant '{name}'{_meant(name, self.variants)}; there are {', '.join(self.variants)}",
+                    f"there is no variant '{name}'{meant(name, self.variants)}; there are {', '.join(self.variants)}",
                 )
         self.order()
         for group, names in self.evaluate.groups.items():
@@ -139,7 +138,7 @@ class Spec(Settings):
                 raise self.fault(("evaluate", "groups", group), "a set has this name too; give the group another one")
             for name in names if self.evaluate.sets else ():
                 if name not in self.evaluate.sets:
-                    raise self.fault(("evaluate", "groups", group), f"there is no set '{name}'{_meant(name, self.evaluate.sets)}")
+                    raise self.fault(("evaluate", "groups", group), f"there is no set '{name}'{meant(name, self.evaluate.sets)}")
 
     def order(self) -> list[str]:
         """The arms, each behind those that it is made of."""
@@ -162,8 +161,3 @@ class Spec(Settings):
         """The recipe that the arms are made of. A path is looked for from this file's folder, then from here; a bare name among those that ship."""
         beside = self._folder / self.recipe
         return Recipe.load(beside if Path(self.recipe).suffix and beside.is_file() else self.recipe, inputs)
-
-
-def _meant(word: str, known: Iterable[str]) -> str:
-    close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
-    return f" (did you mean '{close[0]}'?)" if close else ""

@@ -54,11 +54,16 @@ def read(store: Store, step: int, shape: Shape) -> tuple[dict[str, Tensor], dict
         raise StoreError(
             f"{store.at(folder)} is of a model of another shape: {differs}. Give the configuration that it was made with, or another folder with --out."
         )
+    return weights(store, step), weights(store, step, "optimizer"), state
+
+
+def weights(store: Store, step: int, name: str = "model") -> dict[str, Tensor]:
+    """The tensors of a checkpoint, `model` or `optimizer`. StoreError where they are damaged."""
+    folder = f"{_FOLDER}/{step:08d}"
     try:
-        model, optimizer = (load(store.read_bytes(f"{folder}/{name}.safetensors")) for name in ("model", "optimizer"))
+        return dict(load(store.read_bytes(f"{folder}/{name}.safetensors")))
     except Exception as error:  # safetensors has an exception of its own
         raise StoreError(f"{store.at(folder)} is damaged ({error}). Remove that folder, and the run goes on from the checkpoint before it.") from error
-    return model, optimizer, state
 
 
 def optimizer_tensors(model: Transformer, optimizers: list[Any]) -> dict[str, Tensor]:

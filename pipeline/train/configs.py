@@ -1,6 +1,7 @@
 """What is trained and how: shapes of models, settings of a run, and the named ones. Numbers only; nothing here imports torch."""
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, fields, replace
 from typing import Annotated, Any, Literal
 
@@ -60,7 +61,7 @@ class Shape:
 
 @dataclass(frozen=True, config=_STRICT)
 class Settings:
-    """A run. All of it bears identity; how many processes share the work does not stand here."""
+    """A run. What bears identity is `identity`; how many processes share the work does not stand here."""
 
     shape: Shape
     name: str = "custom"
@@ -114,8 +115,7 @@ def _settings(name: str, layers: int, width: int, heads: int, hidden: int, *, sh
     return Settings(Shape(layers, width, heads, hidden, **{"qk_norm": True, **shape}), name, **more)
 
 
-# Named after their parameters without embeddings. Learning rates of the small ones were looked for (data_cards/LOG.md); those of the large are DataDecide's and
-# the report's.
+# Named after their parameters without embeddings. Learning rates fall with size as DataDecide's do (2025) but are not tuned; Skywork-13B's is the report's.
 CONFIGS: dict[str, Settings] = {
     "tiny": _settings("tiny", 5, 128, 4, 352, steps=80, batch_tokens=2_048, sequence_length=256, validate_tokens=4_096, learning_rate=1e-2, embedding_learning_rate=1e-2),
     "4m": _settings("4m", 7, 224, 7, 608, batch_tokens=8_192, sequence_length=256, learning_rate=8e-3, embedding_learning_rate=8e-3),
@@ -130,6 +130,20 @@ CONFIGS: dict[str, Settings] = {
         optimizer="adamw", learning_rate=6e-4,
     ),
 }  # fmt: skip
+
+
+def parsed(items: Iterable[str]) -> dict[str, Any]:
+    """Settings as a command line has them, NAME=VALUE each: JSON where it is some (1e-3 is a number to JSON, and none to YAML), else a word."""
+    found: dict[str, Any] = {}
+    for item in items:
+        name, sign, value = item.partition("=")
+        if not sign:
+            raise PlanError(f"--set {item}: write NAME=VALUE, such as --set steps=200.")
+        try:
+            found[name.strip()] = json.loads(value)
+        except ValueError:
+            found[name.strip()] = value
+    return found
 
 
 def settings(name: str, **changes: Any) -> Settings:

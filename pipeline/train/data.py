@@ -135,9 +135,13 @@ class Batches:
                 counts[step + 1] = counts[step] + given.astype(np.int64)
         return counts
 
+    @cached_property
+    def _sizes(self) -> np.ndarray:
+        return np.array([cell.size for cell in self.cells], np.float64)
+
     def shares(self, phase: Phase, progress: float) -> np.ndarray:
         """The share of each cell at `progress` from 0 to 1 of a phase: a slice's among its cells by their tokens, and the rest among all others. (cells,)"""
-        sizes = np.array([cell.size for cell in self.cells], np.float64)
+        sizes = self._sizes
         shares, free, left = np.zeros(len(sizes)), np.ones(len(sizes), bool), 1.0
         for one in phase.slices:
             mine = free & np.array([one["name"] in mask for mask in self.masks])

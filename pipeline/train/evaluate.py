@@ -151,13 +151,18 @@ def difference(a: Evaluation, b: Evaluation, *, draws: int = DRAWS) -> BitsPerBy
     Much narrower than two intervals side by side, since what makes a document hard is hard for both. PlanError unless both were scored on
     the same documents.
     """
-    same = [d.name for d in a.domains] == [d.name for d in b.domains]
-    same = same and all(np.array_equal(x.keys, y.keys) and np.array_equal(x.text_bytes, y.text_bytes) for x, y in zip(a.domains, b.domains, strict=True))
-    if not same:
+    if not same_documents(a, b):
         raise PlanError(
             "The two evaluations are not of the same documents. Evaluate both models on the same files, with the same documents, max_bytes and seed."
         )
     return _bits({x.name: y.nll - x.nll for x, y in zip(a.domains, b.domains, strict=True)}, a, draws)
+
+
+def same_documents(a: Evaluation, b: Evaluation) -> bool:
+    """Whether two models were scored on the same bytes of the same documents, in the same order of domains."""
+    return [d.name for d in a.domains] == [d.name for d in b.domains] and all(
+        np.array_equal(x.keys, y.keys) and np.array_equal(x.text_bytes, y.text_bytes) for x, y in zip(a.domains, b.domains, strict=True)
+    )
 
 
 def _bits(nll: Mapping[str, np.ndarray], of: Evaluation, draws: int) -> BitsPerByte:

@@ -98,6 +98,8 @@ class Trainer:
             self.model.hidden = torch.compile(self.model.hidden)  # type: ignore[method-assign]  # the loss stays as it is: it is in chunks
         if world.processes > 1 and not shard:
             self.compiled = torch.nn.parallel.DistributedDataParallel(self.model, gradient_as_bucket_view=True)
+        self.held_out = validation(tokens, settings.sequence_length, settings.validate_tokens)
+        self.content = fingerprint(dict(tokens.manifest))
         self.step = 0
         self.seen: dict[str, Any] = {"seconds": 0.0}
 
@@ -151,7 +153,7 @@ class Trainer:
         """Mean loss in nats a token on the release's own validation documents, by domain. Every process reads all: under FSDP they pass forward together."""
         found = {}
         with torch.no_grad():
-            for domain, rows in validation(self.tokens, self.settings.sequence_length, self.settings.validate_tokens).items():
+            for domain, rows in self.held_out.items():
                 total = torch.zeros((), device=self.world.device)
                 for part in torch.from_numpy(rows).to(self.world.device).split(self.settings.rows_at_once or self.settings.rows):
                     total += self.loss(part)
@@ -169,7 +171,7 @@ class Trainer:
     def save(self) -> None:
         model, optimizer = self.tensors()
         if self.world.first:
-            state = {"settings": self.settings.plain(), "steps": self.batches.steps, "tokens": fingerprint(dict(self.tokens.manifest)), "seen": self.seen}
+            state = {"settings": self.settings.plain(), "steps": self.batches.steps, "tokens": self.content, "seen": self.seen}
             checkpoint.write(self.store, self.step, model, optimizer, state, self.settings.keep_checkpoints)
 
     def resume(self) -> bool:
@@ -178,7 +180,7 @@ class Trainer:
         if not steps:
             return False
         model, optimizer, state = checkpoint.read(self.store, steps[-1], self.settings.shape)
-        same_tokens = state["tokens"] == fingerprint(dict(self.tokens.manifest))
+        same_tokens = state["tokens"] == self.content
         theirs, mine = Settings.of(state["settings"]).identity, self.settings.identity
         if not same_tokens or theirs != mine:
             differs = ", ".join(f"{k} {v} there and {mine[k]} here" for k, v in theirs.items() if v != mine[k])
@@ -256,7 +258,8 @@ def _carry_out(trainer: Trainer, tensorboard: bool, quiet: bool, stop_at: int | 
         phase = next(p.name for p in trainer.batches.phases if trainer.step < p.end)
         loss, norm = trainer.learn(batch)
         trainer.step += 1
-        if trainer.step == 1 or trainer.step % _LOOK_BACK == 0 or trainer.step in marks:
+        looked_at = trainer.step == 1 or trainer.step % _LOOK_BACK == 0 or trainer.step in marks
+        if looked_at:
             if not (math.isfinite(float(loss)) and math.isfinite(float(norm))):  # the loss is of before this step, the gradient of what it has become
                 raise _not_a_number(trainer)
             seconds = time.perf_counter() - since
@@ -287,7 +290,7 @@ def _carry_out(trainer: Trainer, tensorboard: bool, quiet: bool, stop_at: int | 
                     {"event": "validation", "step": trainer.step, "tokens": trainer.step * settings.batch_tokens, "losses": losses}, f"  validation: {told}"
                 )
             trainer.save()
-        if trainer.step == 1 or trainer.step % _LOOK_BACK == 0 or trainer.step in marks:
+        if looked_at:
             since, before, waited = time.perf_counter(), trainer.step, 0.0
         asked = time.perf_counter()
     return _finish(trainer) if world.first else {}
@@ -316,7 +319,7 @@ def _finish(trainer: Trainer) -> dict[str, Any]:
         "device": torch.cuda.get_device_name() if trainer.world.device.type == "cuda" else "cpu",
     }  # fmt: skip
     if trainer.step == trainer.batches.steps:
-        model, _, _ = checkpoint.read(store, trainer.step, settings.shape)
+        model = checkpoint.weights(store, trainer.step)
         tokenizer = trainer.tokens.store.read_bytes("tokenizer.json")
         checkpoint.export(store, model, settings.shape, settings.sequence_length, trainer.eos, tokenizer)
         store.write_json("summary.json", summary)

@@ -1,14 +1,14 @@
 """What the commands `train` and `evaluate` do: a release or its tokens in, a run's folder out; a model's folder in, tables out."""
 
-import json
 import os
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from pipeline.errors import PlanError, SourceError
 from pipeline.store import Store
-from pipeline.token_shards import open_tokens, write_tokens
-from pipeline.train.configs import settings
+from pipeline.token_shards import holds_tokens, open_tokens, write_tokens
+from pipeline.train.configs import parsed, settings
 from pipeline.train.evaluate import evaluate
 from pipeline.train.evaluate import table as evaluation_table
 from pipeline.train.leakage import leakage
@@ -31,30 +31,20 @@ def train_release(
 
     changes: settings as NAME=VALUE. PlanError for those that are unknown, and where torch is not installed.
     """
-    given: dict[str, Any] = {}
-    for change in changes:
-        name, sign, value = change.partition("=")
-        if not sign:
-            raise PlanError(f"--set {change}: write NAME=VALUE, such as --set steps=200.")
-        try:
-            given[name.strip()] = json.loads(value)  # 1e-3 is a number to JSON, and none to YAML
-        except ValueError:
-            given[name.strip()] = value
-    chosen = settings(config, **given)
+    chosen, cores = settings(config, **parsed(changes)), cpus or os.cpu_count() or 1
     try:
         import torch
     except ImportError as error:
         raise PlanError("Training needs torch: `pip install 'skypile-builder[train]'`, or [gpu] on a machine with a GPU.") from error
     from pipeline.train.loop import train
 
-    torch.set_num_threads(cpus or os.cpu_count() or 1)
-    manifest = Store(release).read_json("manifest.json") if Store(release).exists("manifest.json") else {}
-    is_tokens = str(manifest.get("format", "")).startswith("skypile-tokens")
-    if not is_tokens and int(os.environ.get("WORLD_SIZE", "1")) > 1:
+    torch.set_num_threads(cores)
+    tokens_given = holds_tokens(Store(release))
+    if not tokens_given and int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise PlanError(
             f"Many processes cannot make the tokens of {release} at once: run `python -m pipeline tokenize {release}`, and give the folder that it prints."
         )
-    tokens = open_tokens(release) if is_tokens else write_tokens(release, cpus=cpus or os.cpu_count() or 1)
+    tokens = open_tokens(release) if tokens_given else write_tokens(release, cpus=cores)
     folder = out or _place(tokens.path, tokens.manifest["release"], config)
     summary = train(tokens, folder, chosen, device=device, shard=shard, tensorboard=tensorboard)
     return {**summary, "folder": os.path.abspath(folder)} if summary else {}
@@ -93,9 +83,8 @@ def evaluate_model(
 
 def _place(tokens: str, release: str, config: str) -> str:
     """WORK/runs/RELEASE/CONFIG for tokens at WORK/tokens/RELEASE/TOKENIZER; beside them where they lie elsewhere."""
-    work = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(tokens))))
-    usual = os.path.basename(os.path.dirname(os.path.dirname(os.path.abspath(tokens)))) == "tokens"
-    return os.path.join(work if usual else os.path.dirname(os.path.abspath(tokens)), "runs", release, config)
+    beside = Path(os.path.abspath(tokens)).parent
+    return str((beside.parents[1] if beside.parent.name == "tokens" else beside) / "runs" / release / config)
 
 
 def _items(kind: str, files: str) -> ValidationSet:

@@ -78,14 +78,13 @@ def open_scorer(model: str, device: str = "auto", length: int | None = None) -> 
         raise ModelError(f"{store.root} has no tokenizer.json, so nobody knows what its ids mean.")
     try:
         from transformers import AutoModelForCausalLM
+        from transformers.utils import logging
     except ImportError as error:
         raise ModelError("transformers is not installed here: `pip install 'skypile-builder[train]'`.") from error
 
     device = device_of(device)
     config: dict[str, Any] = store.read_json("config.json")
     kind = torch.bfloat16 if device == "cuda" and config.get("dtype", config.get("torch_dtype")) != "float32" else torch.float32
-    from transformers.utils import logging
-
     logging.disable_progress_bar()
     loaded: Any = AutoModelForCausalLM.from_pretrained(store.root, dtype=kind, local_files_only=True)
     loaded = loaded.to(device).eval()

@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 
 from pipeline.errors import PlanError
-from pipeline.train.evaluate import Evaluation
+from pipeline.train.evaluate import Evaluation, same_documents
 from pipeline.train.statistics import bits_per_byte
 
 Verdict = Literal["better", "worse", "mixed", "no difference shown"]
@@ -68,12 +68,8 @@ def bits(evaluation: Evaluation) -> dict[str, float]:
 
 def compare(mine: Sequence[Evaluation], theirs: Sequence[Evaluation], groups: Mapping[str, Sequence[str]] | None = None) -> Comparison:
     """Two arms' evaluations, one a seed, in the same order of seeds: `mine` minus `theirs`, seed by seed. PlanError where they are not of the same documents."""
-    for a, b in zip(mine, theirs, strict=True):
-        same = [d.name for d in a.domains] == [d.name for d in b.domains]
-        if not same or not all(
-            np.array_equal(x.keys, y.keys) and np.array_equal(x.text_bytes, y.text_bytes) for x, y in zip(a.domains, b.domains, strict=True)
-        ):
-            raise PlanError("Two arms were evaluated on other documents. Remove the folder of trials, and run the ablation again.")
+    if not all(same_documents(a, b) for a, b in zip(mine, theirs, strict=True)):
+        raise PlanError("Two arms were evaluated on other documents. Remove the folder of trials, and run the ablation again.")
     sizes = {d.name: d.text_bytes for d in mine[0].domains}
     by_seed = [{x.name: x.nll - y.nll for x, y in zip(a.domains, b.domains, strict=True)} for a, b in zip(mine, theirs, strict=True)]
 
