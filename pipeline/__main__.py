@@ -34,8 +34,13 @@ Here = Annotated[bool, typer.Option("--here", help="The same plan in this proces
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 Validation = Annotated[
     list[str] | None,
-    typer.Option("--validation", metavar="NAME=GLOB", help="A held-out set: JSON lines (.zst too) or Parquet with a column `text` (repeatable)."),
+    typer.Option(
+        "--validation",
+        metavar="NAME=GLOB",
+        help="A held-out set: JSON lines (.zst too) or Parquet with a column `text` (repeatable; several globs with commas).",
+    ),
 ]
+Sets = Annotated[str | None, typer.Option("--sets", metavar="FILE", help="A YAML file of held-out sets, {name: glob}, instead of --validation.")]
 
 
 def _inputs(given: list[str] | None, option: str = "--input", example: str = "web=crawl/*.warc.gz") -> dict[str, str]:
@@ -48,8 +53,11 @@ def _inputs(given: list[str] | None, option: str = "--input", example: str = "we
     return found
 
 
-def _validation(given: list[str] | None) -> dict[str, str]:
-    return _inputs(given, "--validation", "zh_news=held/news-*.jsonl.zst")
+def _held_out(given: list[str] | None, file: str | None) -> dict[str, list[str]] | str:
+    """What --validation says, or --sets."""
+    if given and file:
+        raise PlanError("Give held-out sets by --sets or by --validation, not both.")
+    return file or {name: globs.split(",") for name, globs in _inputs(given, "--validation", "zh_news=held/news-*.jsonl.zst").items()}
 
 
 @app.command()
@@ -211,7 +219,7 @@ def train(
 def evaluate(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="A run's folder, or any causal language model that transformers loads.", show_default=False)],
     validation: Validation = None,
-    sets: Annotated[str | None, typer.Option(metavar="FILE", help="A YAML file of held-out sets, {name: glob}.")] = None,
+    sets: Sets = None,
     documents: Annotated[int, typer.Option(min=1, help="Documents of each set, chosen by hash.")] = 500,
     max_bytes: Annotated[int, typer.Option(min=1, help="Bytes of each document, so that models with other tokenizers read the same.")] = 4096,
     leakage: Annotated[
@@ -220,17 +228,14 @@ def evaluate(
             "--leakage", metavar="KIND=GLOB", help="A benchmark's `test`, `train` and `mock` items: was it trained on? Columns question and answer, or text."
         ),
     ] = None,
-    out: Annotated[str | None, typer.Option(help="Also write the result here, as OUT.json and OUT.npz.")] = None,
+    out: Annotated[str | None, typer.Option(help="Also write the result here, as OUT.json and OUT.npz; of the leakage test as OUT.leakage.json.")] = None,
     device: Device = "auto",
 ) -> None:
     """Bits per byte of held-out text by domain, with 95 % intervals, and Skywork's normalised perplexity; or its test of leaked benchmarks."""
     from pipeline.train.runs import evaluate_model
 
-    if sets and validation:
-        raise PlanError("Give held-out sets by --sets or by --validation, not both.")
-    for table in evaluate_model(
-        model, sets or _validation(validation), _inputs(leakage, "--leakage", "test=gsm8k_test.jsonl"), documents, max_bytes, out, device
-    ):
+    leaks = _inputs(leakage, "--leakage", "test=gsm8k_test.jsonl")
+    for table in evaluate_model(model, _held_out(validation, sets), leaks, documents, max_bytes, out, device):
         Console().print(table)
 
 
@@ -240,6 +245,7 @@ def ablate(
     work: Work = "work",
     inputs: Inputs = None,
     validation: Validation = None,
+    sets: Sets = None,
     cpus: Cpus = None,
     address: Address = None,
     here: Here = False,
@@ -251,8 +257,8 @@ def ablate(
 
     with Shown() as shown:
         found = run_ablation(
-            spec, work, inputs=_inputs(inputs), validation=_validation(validation), here=here, cpus=cpus, address=address, keep_models=keep_models,
-            progress=shown,
+            spec, work, inputs=_inputs(inputs), validation=_held_out(validation, sets), here=here, cpus=cpus, address=address,
+            keep_models=keep_models, progress=shown,
         )  # fmt: skip
     print(found)
     Console().print(f"Ablation: {escape(found.folder)}", soft_wrap=True, highlight=False)

@@ -102,7 +102,7 @@ def ablate(
     work: str | Path = "work",
     *,
     inputs: Mapping[str, str] | None = None,
-    validation: Mapping[str, str] | None = None,
+    validation: Mapping[str, Any] | str | None = None,
     here: bool = False,
     cpus: int | None = None,
     address: str | None = None,
@@ -111,7 +111,7 @@ def ablate(
 ) -> Ablation:
     """Make an ablation's arms, train and evaluate what is not done yet, and write what came out. `spec`: a YAML file, or what `Spec.load` gives.
 
-    `inputs` replace the recipe's sources as in `run`; `validation` adds sets or replaces their files by name, several globs with commas. `cpus` trials run at
+    `inputs` replace the recipe's sources as in `run`; `validation`, as `sets_of` takes it, adds sets or replaces those of the same name. `cpus` trials run at
     a time, or as many as there are GPUs, where there are some; `here` runs one after the other in this process. `keep_models` leaves each trial's model as
     transformers loads it; a trial that was done without has none.
 
@@ -145,28 +145,28 @@ def ablate(
     return found
 
 
-def _sets(spec: Spec, validation: Mapping[str, str]) -> tuple[tuple[ValidationSet, ...], dict[str, str]]:
+def _sets(spec: Spec, validation: Mapping[str, Any] | str) -> tuple[tuple[ValidationSet, ...], dict[str, str]]:
     """The validation sets, and of each the hash of the documents that are scored."""
-    globs = {name: list(files) for name, files in spec.evaluate.sets.items()} | {name: glob.split(",") for name, glob in validation.items()}
-    globs = dict(sorted(globs.items()))  # in one order, whatever the command line's was: trials are kept
-    if not globs:
+    given = [*(sets_of(spec.evaluate.sets) if spec.evaluate.sets else ()), *(sets_of(validation) if validation else ())]
+    named = {one.name: one for one in sorted(given, key=lambda one: one.name)}  # in one order, whatever the command line's was: trials are kept
+    if not named:
         raise PlanError(
-            f"The ablation {spec.name} has no validation sets. Give some that no arm was made of, two domains or more: --validation NAME=GLOB, or `evaluate: {{sets: …}}`."
+            f"The ablation {spec.name} has no validation sets. Give some that no arm was made of, two domains or more: --validation NAME=GLOB, --sets FILE, "
+            "or `evaluate: {sets: …}`."
         )
     for group, names in spec.evaluate.groups.items():
         for name in names:
-            if name not in globs:
+            if name not in named:
                 raise PlanError(
-                    f"The group {group} has the set '{name}', and there is none: give it with --validation {name}=GLOB. There are {', '.join(globs)}."
+                    f"The group {group} has the set '{name}', and there is none: give it with --validation {name}=GLOB. There are {', '.join(named)}."
                 )
-    sets = sets_of(globs)
     content = {}
-    for one in sets:
+    for one in named.values():
         digest = hashlib.sha256()
         for document in choose(one, documents=spec.evaluate.documents, max_bytes=spec.evaluate.max_bytes).texts:
             digest.update(document.encode() + b"\xff")  # which UTF-8 never holds
         content[one.name] = digest.hexdigest()
-    return sets, content
+    return tuple(named.values()), content
 
 
 def _settings(spec: Spec, rate: float, seed: int) -> Settings:

@@ -95,7 +95,7 @@ class Trainer:
         self.optimizers = optimizers(self.model, settings)
         self.compiled: Any = self.model
         if world.device.type == "cuda" and settings.compile:
-            self.model.hidden = torch.compile(self.model.hidden)  # type: ignore[method-assign]  # the loss stays as it is: it is in chunks
+            self.model.compile_parts()
         if world.processes > 1 and not shard:
             self.compiled = torch.nn.parallel.DistributedDataParallel(self.model, gradient_as_bucket_view=True)
         self.held_out = validation(tokens, settings.sequence_length, settings.validate_tokens)

@@ -4,6 +4,8 @@ Shapes: B rows, T places of a row, D width, H heads, K heads of keys and values,
 """
 
 import math
+from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import torch
@@ -14,7 +16,7 @@ from torch.autograd.function import once_differentiable
 from pipeline.errors import PlanError
 from pipeline.train.configs import Shape
 
-_CHUNK = {"cuda": 4_096, "cpu": 256}  # places whose logits exist at the same time: 1 GB, or 64 MB, at 65,536 entries in float32
+_CHUNK = {"cuda": 8_192, "cpu": 256}  # places whose logits exist at the same time: 1 GB in bf16, or 64 MB in float32, at 65,536 entries
 
 
 class Attention(nn.Module):
@@ -89,6 +91,17 @@ class Transformer(nn.Module):
         self.blocks = nn.ModuleList(Block(shape) for _ in range(shape.layers))
         self.norm = nn.RMSNorm(shape.width, eps=shape.norm_epsilon)
         self.head = nn.Linear(shape.width, shape.vocabulary, bias=False)
+        self.judge: Judge = judged
+
+    def compile_parts(self) -> None:
+        """Have torch compile what it fuses well: the blocks, and what the loss does to logits; products of the loss stay as they are.
+
+        Kernels are chosen by rule and not by a race, and the gradient of the embeddings, which would be summed in any order, is left out: a run that goes on
+        has to come to the same bits. For shapes as they come, since flex attention of open sizes is slower than a recompilation for a set's last rows.
+        """
+        options: dict[str, Any] = {"dynamic": False, "options": {"deterministic": True}}
+        self.body = torch.compile(self.body, **options)  # type: ignore[method-assign]
+        self.judge = torch.compile(judged, **options)
 
     def initialise(self, seed: int) -> "Transformer":
         """Normal with the shape's deviation; what adds to the residual stream is divided by sqrt(2 layers) (GPT-2, Radford et al. 2019)."""
@@ -103,32 +116,50 @@ class Transformer(nn.Module):
                 parameter.copy_(torch.empty(parameter.shape).normal_(0, deviation, generator=chance))
         return self
 
-    def hidden(self, ids: Tensor, mask: Any = None) -> Tensor:
-        """What the head reads. ids: (B, T) int64 -> (B, T, D)"""
-        x = self.embed(ids)
-        rope = rotary(ids.shape[1], self.shape, ids.device)
+    def body(self, x: Tensor, mask: Any) -> Tensor:
+        """All between the embeddings and the head. (B, T, D) -> (B, T, D)"""
+        rope = rotary(x.shape[1], self.shape, x.device)
         for block in self.blocks:
             x = block(x, rope, mask)
         return self.norm(x)
 
     def forward(self, ids: Tensor, targets: Tensor | None = None, mask: Any = None) -> Tensor:
         """With targets, (B, T) int64: the sum over all places of -log p(target), in nats, a scalar float32. Without: logits, (B, T, V)."""
-        x = self.hidden(ids, mask)
+        x = self.body(self.embed(ids), mask)
         if targets is None:
             return self.head(x)
         weight = self.head.weight
         if torch.is_autocast_enabled(x.device.type):
             kind = torch.get_autocast_dtype(x.device.type)
             x, weight = x.to(kind), weight.to(kind)
-        return CrossEntropy.apply(x.flatten(0, 1), weight, targets.flatten())
+        return CrossEntropy.apply(x.flatten(0, 1), weight, targets.flatten(), self.judge)
+
+
+Judge = Callable[[Tensor, Tensor, bool], tuple[Tensor, Tensor, Tensor]]
+
+
+def judged(logits: Tensor, at: Tensor, needed: bool) -> tuple[Tensor, Tensor, Tensor]:
+    """The sum of losses; and, where they are `needed`, their gradients by the logits: as if there were no targets, and what is to stand at the targets.
+
+    logits: (n, V), at: (n, 1) int64 -> scalar float32, (n, V) and (n, 1) of the logits' type. Float32 logits are overwritten: on a CPU nothing is fused, and
+    every fresh page costs. A target's p - 1 is made in float32, since in bf16 a p near 1 would leave nothing of it.
+    """
+    wide = logits.float()
+    said = wide.gather(1, at)
+    top = wide.amax(1, keepdim=True)
+    whole = wide.sub_(top).exp_().sum(1, keepdim=True)
+    loss = (whole.log() + top - said).sum()
+    if not needed:
+        return loss, said, said
+    return loss, wide.div_(whole).to(logits.dtype), ((said - top).exp() / whole - 1).to(logits.dtype)
 
 
 class CrossEntropy(torch.autograd.Function):
     """Cross-entropy over a large vocabulary, a chunk of places at a time: gradients are made beside the loss, so no logits are kept or made twice."""
 
     @staticmethod
-    def forward(context: Any, x: Tensor, weight: Tensor, targets: Tensor) -> Tensor:
-        """x: (N, D), weight: (V, D), targets: (N,) int64 -> the sum of losses, float32. Logits: at most (_CHUNK, V)."""
+    def forward(context: Any, x: Tensor, weight: Tensor, targets: Tensor, judge: Judge = judged) -> Tensor:
+        """x: (N, D), weight: (V, D), targets: (N,) int64 -> the sum of losses, float32. Logits: at most (_CHUNK, V). judge: `judged`, or it compiled."""
         total = torch.zeros((), dtype=torch.float32, device=x.device)
         needed = context.needs_input_grad[0] or context.needs_input_grad[1]
         x_gradient = torch.empty_like(x) if needed else None
@@ -137,13 +168,11 @@ class CrossEntropy(torch.autograd.Function):
         room = torch.empty(chunk, len(weight), dtype=x.dtype, device=x.device)  # once: fresh pages cost a CPU more than the sums do
         for begin in range(0, len(x), chunk):
             here, at = x[begin : begin + chunk], targets[begin : begin + chunk, None]
-            logits = torch.mm(here, weight.T, out=room[: len(here)]).float()
-            said = logits.gather(1, at)
-            top = logits.amax(1, keepdim=True)
-            whole = logits.sub_(top).exp_().sum(1, keepdim=True)
-            total += (whole.log() + top - said).sum()
+            logits = torch.mm(here, weight.T, out=room[: len(here)])
+            loss, chances, at_targets = judge(logits, at, needed)
+            total += loss
             if x_gradient is not None and weight_gradient is not None:
-                chances = logits.div_(whole).scatter_add_(1, at, torch.full_like(whole, -1.0)).to(x.dtype)
+                chances.scatter_(1, at, at_targets)
                 torch.mm(chances, weight, out=x_gradient[begin : begin + chunk])
                 if x.dtype == torch.float32:
                     weight_gradient.addmm_(chances.T, here)
@@ -155,10 +184,10 @@ class CrossEntropy(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(context: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None]:
+    def backward(context: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None, None]:
         """Of x and of weight, times what comes from above."""
         x_gradient, weight_gradient = context.saved_tensors
-        return (x_gradient * gradient).to(x_gradient.dtype), (weight_gradient * gradient).to(context.kind), None
+        return (x_gradient * gradient).to(x_gradient.dtype), (weight_gradient * gradient).to(context.kind), None, None
 
 
 def device_of(name: str) -> str:
@@ -187,18 +216,25 @@ def rotate(x: Tensor, rope: Tensor) -> Tensor:
     return x * rope[0] + torch.cat((-other, one), dim=-1) * rope[1]
 
 
-def document_mask(ids: Tensor, separator: int) -> Any:
+def document_mask(ids: Tensor, separator: int, blocks: bool | None = None) -> Any:
     """Who may see whom: earlier places of the same document, which begins with the separator. ids: (B, T).
 
-    On a GPU a BlockMask of flex attention, which attention reads block by block; elsewhere (B, 1, T, T) bool.
+    A BlockMask of flex attention, which attention reads block by block, or (B, 1, T, T) bool; the first on a GPU, unless `blocks` says.
     """
     document = (ids == separator).cumsum(1)  # (B, T)
-    if ids.device.type != "cuda":
+    if not (ids.is_cuda if blocks is None else blocks):
         causal = torch.ones(ids.shape[1], ids.shape[1], dtype=torch.bool, device=ids.device).tril()
         return (document[:, :, None] == document[:, None, :])[:, None] & causal
-    from torch.nn.attention.flex_attention import create_block_mask
 
     def sees(row: Tensor, _head: Tensor, query: Tensor, key: Tensor) -> Tensor:
         return (query >= key) & (document[row, query] == document[row, key])
 
-    return create_block_mask(sees, ids.shape[0], None, ids.shape[1], ids.shape[1], device="cuda")
+    return _block_masks(ids.is_cuda)(sees, ids.shape[0], None, ids.shape[1], ids.shape[1], device=ids.device)
+
+
+@cache
+def _block_masks(compiled: bool) -> Any:
+    """What makes block masks. Uncompiled it writes down the whole of (B, T, T) first."""
+    from torch.nn.attention.flex_attention import create_block_mask
+
+    return torch.compile(create_block_mask, dynamic=False) if compiled else create_block_mask

@@ -52,7 +52,7 @@ def train_release(
 
 def evaluate_model(
     model: str,
-    sets: Mapping[str, str] | str,
+    sets: Mapping[str, Any] | str,
     leaks: Mapping[str, str],
     documents: int = 500,
     max_bytes: int = 4096,
@@ -77,7 +77,10 @@ def evaluate_model(
         tables.append(evaluation_table(found))
     if leaks:
         kinds = {kind: _items(kind, glob) for kind, glob in leaks.items()}
-        tables.append(leakage_table(leakage(scorer, kinds["test"], kinds["train"], kinds["mock"])))
+        leaked = leakage(scorer, kinds["test"], kinds["train"], kinds["mock"])
+        if out:
+            Store(os.path.dirname(out) or ".").write_json(f"{os.path.basename(out)}.leakage.json", leaked.to_dict(), sort_keys=False)
+        tables.append(leakage_table(leaked))
     return tables
 
 

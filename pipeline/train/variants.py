@@ -245,7 +245,7 @@ def datatrove_engines() -> dict[str, str]:
         return {name: version(name) for name in ("datatrove", "spacy")}
     except PackageNotFoundError as error:
         raise PlanError(
-            f"A variant says `datatrove: fineweb`, and {error.name} is not installed. `pip install 'skypile-builder[datatrove]' spacy` adds both, or take the variant out."
+            f"A variant says `datatrove: fineweb`, and {error.name} is not installed. `pip install 'skypile-builder[datatrove]'` adds both datatrove and spaCy, or take the variant out."
         ) from None
 
 

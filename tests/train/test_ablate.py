@@ -181,6 +181,8 @@ def test_what_a_trial_does_not_depend_on_trains_nothing(place: dict[str, Any], t
         moved[domain] = str(tmp_path / f"{domain}.jsonl")
         Path(moved[domain]).write_text("".join(reversed(Path(file).read_text().splitlines(keepends=True))))
     run(place, validation=moved)
+    (tmp_path / "sets.yaml").write_text(json.dumps({domain: [file] for domain, file in moved.items()}))
+    run(place, validation=str(tmp_path / "sets.yaml"))
     other = place["folder"] / "other.yaml"
     other.write_text(SPEC.replace("name: posts", "name: other").replace("ours: {}", "again: {}"))
     run(place, other)

@@ -50,6 +50,16 @@ def test_documents_do_not_see_one_another() -> None:
             assert (together[:, begin:end] - alone).abs().max() < 1e-4
 
 
+@pytest.mark.parametrize("name", ["grouped", "normed"])
+def test_flex_attention_sees_what_the_mask_lets_see(name: str) -> None:
+    """What a GPU runs, here on a CPU, where torch has its forward pass alone."""
+    ours = Transformer(SHAPES[name]).initialise(5)
+    ids = torch.randint(0, 40, (3, 200), generator=torch.Generator().manual_seed(4))  # some five documents a row, more than one block of 128 places
+    with torch.no_grad():
+        expected, found = (ours(ids, mask=document_mask(ids, 0, blocks)) for blocks in (False, True))
+    assert expected.abs().max() > 1 and (expected - found).abs().max() < 1e-5 * expected.abs().max()
+
+
 @pytest.mark.parametrize("chunk", [1, 7, 64, 1000])
 def test_the_loss_in_chunks_is_cross_entropy(chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(model, "_CHUNK", {"cpu": chunk})
@@ -65,6 +75,33 @@ def test_the_loss_in_chunks_is_cross_entropy(chunk: int, monkeypatch: pytest.Mon
     assert found.item() == pytest.approx(expected.item(), rel=1e-6)
     for a, b in zip(ours, theirs, strict=True):
         assert (a.grad - b.grad).abs().max() < 1e-5
+
+
+def test_a_sure_prediction_keeps_its_gradient_in_bf16() -> None:
+    """p - 1 is made in float32: of p = 0.9995, bf16 would leave 0."""
+    logits = torch.tensor([[7.625, 0.0, -2.0]], dtype=torch.bfloat16)
+    loss, chances, at_target = model.judged(logits, torch.tensor([[0]]), True)
+    expected = torch.softmax(logits.double(), 1)
+    assert loss.item() == pytest.approx(-expected[0, 0].log().item(), rel=1e-3)
+    assert at_target.item() == pytest.approx(expected[0, 0].item() - 1, rel=1e-2) and at_target.dtype == torch.bfloat16
+    assert torch.allclose(chances.double(), expected, rtol=1e-2)
+
+
+def test_what_is_compiled_is_one_graph() -> None:
+    """A break would leave most of a step unfused, and nothing would say so. Traced here without code being made, with the mask as a CPU has it."""
+    ours = Transformer(SHAPES["normed"]).initialise(5)
+    ids = torch.randint(0, 40, (2, 65), generator=torch.Generator().manual_seed(4))
+    given = (ids[:, :-1], ids[:, 1:], document_mask(ids[:, :-1], 0))
+    expected = ours(*given)
+    expected.backward()
+    gradients = {k: p.grad.clone() for k, p in ours.named_parameters()}
+    ours.zero_grad()
+    ours.body, ours.judge = (torch.compile(part, backend="aot_eager", fullgraph=True) for part in (ours.body, model.judged))
+    found = ours(*given)
+    found.backward()
+    assert found.item() == pytest.approx(expected.item(), rel=1e-6)
+    for name, parameter in ours.named_parameters():
+        assert torch.allclose(parameter.grad, gradients[name], rtol=1e-4, atol=1e-4 * float(gradients[name].abs().max()))
 
 
 def test_the_loss_does_not_overflow() -> None:
