@@ -1,8 +1,9 @@
 """Muon against AdamW, each at its best of some learning rates: how many steps does each need to the same validation loss?
 
-    python benchmarks/optimizers.py TOKENS --config tiny [--set vocabulary=8192 ...] [--rates 1e-3 3e-3 1e-2] [--muon-rates 3e-3 1e-2 3e-2] [--cpus 2] [--out FOLDER]
+    python benchmarks/optimizers.py TOKENS --config tiny [--set vocabulary=8192 ...] [--rates 1e-3 3e-3 1e-2] [--warmups 0.05 0.2] [--muon-rates 3e-3 1e-2 3e-2]
+        [--cpus 2] [--out FOLDER]
 
-TOKENS is what `python -m pipeline tokenize` wrote. Every run has the same batches, the same number of steps and a cosine of its own; validation loss (mean over
+AdamW's warm-up is looked for as well, as a share of the run; Muon's is the configuration's. TOKENS is what `python -m pipeline tokenize` wrote. Every run has the same batches, the same number of steps and a cosine of its own; validation loss (mean over
 domains, the release's own held-out documents) is looked at every tenth of the run. Said: each run's losses; and for the best AdamW the loss it ends
 with, and at which step of how many the best Muon of a run of as many steps was there. Runs that are done are kept in --out.
 """
@@ -40,6 +41,7 @@ def main() -> None:
     parser.add_argument("--config", default="tiny")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE")
     parser.add_argument("--rates", type=float, nargs="+", default=[1e-3, 3e-3, 1e-2], help="AdamW's, of all parameters")
+    parser.add_argument("--warmups", type=float, nargs="+", default=[0.05, 0.2], help="AdamW's, with every rate")
     parser.add_argument("--muon-rates", type=float, nargs="+", default=[3e-3, 1e-2, 3e-2], help="of the matrices; embeddings have embedding_learning_rate")
     parser.add_argument("--optimizers", nargs="+", default=["adamw", "muon"])
     parser.add_argument("--device", default="auto")
@@ -52,27 +54,33 @@ def main() -> None:
         parser.error("say how long a run is: --set steps=N")
     changes.setdefault("checkpoint_every", max(1, base.steps // 10))
     changes.setdefault("keep_checkpoints", 1)
-    runs = {
-        (optimizer, rate): {**changes, "optimizer": optimizer, "learning_rate": rate} | ({"embedding_learning_rate": rate} if optimizer == "adamw" else {})
-        for optimizer in options.optimizers
-        for rate in (options.rates if optimizer == "adamw" else options.muon_rates)
-    }
-    work = [(options.tokens, str(options.out / f"{name}-{rate:g}"), options.config, options.device, of) for (name, rate), of in runs.items()]
+    runs: dict[tuple[str, float, float], dict[str, Any]] = {}
+    for rate in options.rates if "adamw" in options.optimizers else []:
+        for warmup in options.warmups:
+            runs["adamw", rate, warmup] = {"optimizer": "adamw", "learning_rate": rate, "embedding_learning_rate": rate, "warmup": warmup}
+    for rate in options.muon_rates if "muon" in options.optimizers else []:
+        runs["muon", rate, base.warmup] = {"optimizer": "muon", "learning_rate": rate}
+    work = [
+        (options.tokens, str(options.out / f"{name}-{rate:g}-{warmup:g}"), options.config, options.device, {**changes, **of})
+        for (name, rate, warmup), of in runs.items()
+    ]
     with multiprocessing.get_context("spawn").Pool(options.cpus) as pool:
         curves = dict(zip(runs, pool.imap(one, work), strict=True))
-    best = {}
-    for (name, rate), curve in curves.items():
-        print(f"{name:6} {rate:8g}: " + ", ".join(f"{step} {loss:.4f}" for step, loss in curve))
-        if name not in best or curve[-1][1] < curves[best[name]][-1][1]:
-            best[name] = (name, rate)
+    best: dict[str, tuple[str, float, float]] = {}
+    for run, curve in curves.items():
+        print(f"{run[0]:6} {run[1]:8g}, warm-up {run[2]:g}: " + ", ".join(f"{step} {loss:.4f}" for step, loss in curve))
+        if run[0] not in best or curve[-1][1] < curves[best[run[0]]][-1][1]:
+            best[run[0]] = run
+    for name, run in best.items():
         tried = options.rates if name == "adamw" else options.muon_rates
-        if rate in (min(tried), max(tried)) and best[name] == (name, rate):
-            print("       (the best so far at the edge of the rates tried)")
+        if run[1] in (min(tried), max(tried)):
+            print(f"({name}'s best rate is at the edge of those tried)")
     if len(best) == 2:
         last, target = curves[best["adamw"]][-1]
         there = crossing(curves[best["muon"]], target)
         print(
-            f"best AdamW ({best['adamw'][1]:g}) ends at {target:.4f} after {last} steps; best Muon ({best['muon'][1]:g}) ends at {curves[best['muon']][-1][1]:.4f}"
+            f"best AdamW ({best['adamw'][1]:g}, warm-up {best['adamw'][2]:g}) ends at {target:.4f} after {last} steps; "
+            f"best Muon ({best['muon'][1]:g}) ends at {curves[best['muon']][-1][1]:.4f}"
         )
         print(
             "Muon does not come there"
