@@ -49,6 +49,9 @@ def main() -> None:
         changes |= {"batch_tokens": options.batch_tokens} if options.batch_tokens else {}
         changes |= {"rows_at_once": options.rows_at_once} if options.rows_at_once else {}
         chosen = settings(name, **changes)
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+            torch.cuda.reset_peak_memory_stats()
         with tempfile.TemporaryDirectory() as folder:
             trainer = Trainer(tokens, Store(folder), chosen, World(options.device))
             cuda = trainer.world.device.type == "cuda"
@@ -65,6 +68,7 @@ def main() -> None:
                 since = time.perf_counter()
                 trainer.batch(step)
                 alone.append(time.perf_counter() - since)
+            del trainer  # else its memory counts for the next
         step_seconds = statistics.median(seconds[len(seconds) // 3 :])
         peak = (peak_flops(torch.cuda.get_device_name()) or float("nan")) if cuda else measured_peak()
         rate = chosen.batch_tokens / step_seconds

@@ -120,8 +120,8 @@ CONFIGS: dict[str, Settings] = {
     "tiny": _settings("tiny", 5, 128, 4, 352, steps=80, batch_tokens=2_048, sequence_length=256, validate_tokens=4_096, learning_rate=1e-2, embedding_learning_rate=1e-2),
     "4m": _settings("4m", 7, 224, 7, 608, batch_tokens=8_192, sequence_length=256, learning_rate=8e-3, embedding_learning_rate=8e-3),
     "10m": _settings("10m", 8, 320, 5, 864, batch_tokens=32_768, sequence_length=512, learning_rate=5e-3, embedding_learning_rate=5e-3),
-    "50m": _settings("50m", 12, 576, 9, 1_536, batch_tokens=262_144, sequence_length=1_024, learning_rate=3e-3, rows_at_once=64),
-    "124m": _settings("124m", 18, 768, 6, 2_048, batch_tokens=524_288, sequence_length=2_048, learning_rate=3e-3, rows_at_once=32),
+    "50m": _settings("50m", 10, 640, 5, 1_792, batch_tokens=262_144, sequence_length=1_024, learning_rate=3e-3, rows_at_once=128),
+    "124m": _settings("124m", 18, 768, 6, 2_048, batch_tokens=524_288, sequence_length=2_048, learning_rate=3e-3, rows_at_once=64),
     "350m": _settings("350m", 28, 1_024, 8, 2_752, batch_tokens=524_288, sequence_length=2_048, learning_rate=2e-3, rows_at_once=16),
     "1b": _settings("1b", 20, 2_048, 16, 5_504, batch_tokens=1_048_576, sequence_length=2_048, learning_rate=1e-3, rows_at_once=8),
     # Skywork-13B as its report has it (Wei et al. 2023, tables 3 and 4): 13.85 B parameters, batches of 16.8 M tokens.

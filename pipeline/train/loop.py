@@ -46,21 +46,22 @@ class World:
         self.joined = self.processes > 1 and not dist.is_initialized()
         if self.joined:
             dist.init_process_group("nccl" if device == "cuda" else "gloo")
+        self.alone = self.processes == 1
 
     @property
     def first(self) -> bool:
         return self.process == 0
 
-    def sum(self, value: Tensor) -> Tensor:
-        """Over all processes."""
-        if self.processes > 1:
-            dist.all_reduce(value)
-        return value
+    def sum(self, *values: Tensor) -> None:
+        """Over all processes, in place. Each tensor on its own, so that what is added to what never depends on when it was ready."""
+        if not self.alone:
+            for work in [dist.all_reduce(value, async_op=True) for value in values]:
+                work.wait()
 
     def agreed(self, value: Any) -> Any:
         """What the first process says."""
         said = [value]
-        if self.processes > 1:
+        if not self.alone:
             dist.broadcast_object_list(said)
         return said[0]
 
@@ -80,24 +81,27 @@ class Trainer:
             )
         if settings.rows % world.processes:
             raise PlanError(f"A batch of {settings.rows} rows cannot be shared equally by {world.processes} processes.")
-        self.tokens, self.store, self.settings, self.world = tokens, store, settings, world
+        if shard and world.alone:
+            raise PlanError(
+                "One process has nobody to share the parameters with: start many with `torchrun --nproc-per-node N -m pipeline train …`, or leave --shard out."
+            )
+        self.tokens, self.store, self.settings, self.world, self.shard = tokens, store, settings, world, shard
         self.batches = Batches(
             tokens, rows=settings.rows, length=settings.sequence_length, steps=settings.steps, epochs=settings.epochs, seed=settings.seed
         )  # fmt: skip
         self.eos = self.batches.eos
         self.model = Transformer(settings.shape).initialise(settings.seed).to(world.device)
         if shard:
+            from torch.distributed.device_mesh import init_device_mesh
             from torch.distributed.fsdp import fully_shard
 
+            mesh = init_device_mesh(world.device.type, (world.processes,))
             for block in self.model.blocks:
-                fully_shard(block)
-            fully_shard(self.model)
+                fully_shard(block, mesh=mesh)
+            fully_shard(self.model, mesh=mesh)
         self.optimizers = optimizers(self.model, settings)
-        self.compiled: Any = self.model
         if world.device.type == "cuda" and settings.compile:
             self.model.compile_parts()
-        if world.processes > 1 and not shard:
-            self.compiled = torch.nn.parallel.DistributedDataParallel(self.model, gradient_as_bucket_view=True)
         self.held_out = validation(tokens, settings.sequence_length, settings.validate_tokens)
         self.content = fingerprint(dict(tokens.manifest))
         self.step = 0
@@ -114,49 +118,59 @@ class Trainer:
         ids, targets = rows[:, :-1], rows[:, 1:]
         cuda = self.world.device.type == "cuda"
         with torch.autocast("cuda", torch.bfloat16) if cuda else contextlib.nullcontext():
-            found: Tensor = self.compiled(ids, targets, document_mask(ids, self.eos))
+            found: Tensor = self.model(ids, targets, document_mask(ids, self.eos))
         return found
 
-    def learn(self, batch: np.ndarray) -> tuple[Tensor, Tensor]:
-        """One step on a batch: the mean loss over all processes, and the norm of the gradient before it was clipped."""
-        rows = torch.from_numpy(batch).to(self.world.device, non_blocking=True)
-        size = self.settings.rows_at_once or len(rows)
-        parts = rows.split(size)
+    def learn(self, batch: Tensor) -> tuple[Tensor, Tensor]:
+        """One step on a batch: the mean loss over all processes, and the norm of the gradient before it was clipped. batch: (rows / processes, length + 1) int64
+
+        Gradients are summed when all are there. Hooks that sum them on the way, as DDP's, do so in another order in a run's first step than later: it
+        would not go on to the same bits, and what they hide of the sum is small beside a step.
+        """
+        rows = batch.to(self.world.device, non_blocking=True)
         places = self.settings.rows * self.settings.sequence_length
         total = torch.zeros((), device=self.world.device)
-        for k, part in enumerate(parts):
-            last = k == len(parts) - 1
-            with contextlib.nullcontext() if last or self.compiled is self.model else self.compiled.no_sync():
-                loss = self.loss(part)
-                (loss * (self.world.processes / places)).backward()  # processes: gradients are averaged over them
+        for part in rows.split(self.settings.rows_at_once or len(rows)):
+            loss = self.loss(part)
+            (loss * ((self.world.processes if self.shard else 1) / places)).backward()  # FSDP2 makes means of sums over processes
             total += loss.detach()
+        if not self.shard:
+            self.world.sum(*(p.grad for p in self.model.parameters() if p.grad is not None))
+        self.world.sum(total)
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.clip)
         set_rate(self.optimizers, rate_at(self.step, self.settings, self.batches.phases))
         for optimizer in self.optimizers:
             optimizer.step()
             optimizer.zero_grad()
-        return self.world.sum(total) / places, norm.full_tensor() if hasattr(norm, "full_tensor") else norm
+        return total / places, norm.full_tensor() if hasattr(norm, "full_tensor") else norm
 
-    def prefetched(self, end: int) -> Iterator[np.ndarray]:
+    def prefetched(self, end: int) -> Iterator[Tensor]:
         """The batches up to a step, one made ahead while the model is busy."""
+
+        def made(step: int) -> Tensor:
+            batch = torch.from_numpy(self.batch(step))
+            return batch.pin_memory() if self.world.device.type == "cuda" else batch  # else the copy would wait for the device
+
         with ThreadPoolExecutor(1) as pool:
-            ahead = pool.submit(self.batch, self.step)
+            ahead = pool.submit(made, self.step)
             for step in range(self.step, end):
                 batch = ahead.result()
                 if step + 1 < end:
-                    ahead = pool.submit(self.batch, step + 1)
+                    ahead = pool.submit(made, step + 1)
                 yield batch
 
     # --- validation and checkpoints -----------------------------------------------------------------------------------------------------
 
     def validate(self) -> dict[str, float]:
         """Mean loss in nats a token on the release's own validation documents, by domain. Every process reads all: under FSDP they pass forward together."""
-        found = {}
+        found, size = {}, self.settings.rows_at_once or self.settings.rows
         with torch.no_grad():
-            for domain, rows in self.held_out.items():
-                total = torch.zeros((), device=self.world.device)
-                for part in torch.from_numpy(rows).to(self.world.device).split(self.settings.rows_at_once or self.settings.rows):
-                    total += self.loss(part)
+            for domain, held in self.held_out.items():
+                rows, total = torch.from_numpy(held).to(self.world.device), torch.zeros((), device=self.world.device)
+                whole = len(rows) - len(rows) % size
+                for part in (*rows[:whole].split(size), *rows[whole:].split(1)):  # two shapes in all: every other one would be compiled anew
+                    if len(part):
+                        total += self.loss(part)
                 found[domain] = float(total) / (len(rows) * self.settings.sequence_length)
         return found
 

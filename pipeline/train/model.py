@@ -16,7 +16,7 @@ from torch.autograd.function import once_differentiable
 from pipeline.errors import PlanError
 from pipeline.train.configs import Shape
 
-_CHUNK = {"cuda": 8_192, "cpu": 256}  # places whose logits exist at the same time: 1 GB in bf16, or 64 MB in float32, at 65,536 entries
+_CHUNK = {"cuda": 16_384, "cpu": 256}  # places whose logits exist at the same time: 2 GB in bf16, or 64 MB in float32, at 65,536 entries
 
 
 class Attention(nn.Module):
@@ -37,9 +37,8 @@ class Attention(nn.Module):
     def forward(self, x: Tensor, rope: Tensor, mask: Any) -> Tensor:
         """(B, T, D) -> (B, T, D). rope: (2, T, W). mask: (B, 1, T, T) bool, a BlockMask of flex attention, or None for one document a row."""
         b, t, _ = x.shape
-        q = self.q(x).view(b, t, self.shape.heads, self.shape.head_width)
-        k = self.k(x).view(b, t, self.shape.key_heads, self.shape.head_width)
-        v = self.v(x).view(b, t, self.shape.key_heads, self.shape.head_width).transpose(1, 2)
+        q, k, v = (y.view(b, t, -1, self.shape.head_width) for y in products(x, self.q, self.k, self.v))
+        v = v.transpose(1, 2)
         if self.shape.qk_norm:
             q, k = self.q_norm(q), self.k_norm(k)
         q, k = rotate(q.transpose(1, 2), rope).to(v.dtype), rotate(k.transpose(1, 2), rope).to(v.dtype)  # (B, H, T, W), (B, K, T, W)
@@ -64,7 +63,14 @@ class FeedForward(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, T, D) -> (B, T, D)"""
-        return self.down(F.silu(self.gate(x)) * self.up(x))
+        gate, up = products(x, self.gate, self.up)
+        return self.down(F.silu(gate) * up)
+
+
+def products(x: Tensor, *layers: nn.Linear) -> tuple[Tensor, ...]:
+    """What some layers make of the same x, in one product: matrices of small models are too small to fill a GPU one by one."""
+    weights = [layer.weight for layer in layers]
+    return F.linear(x, torch.cat(weights)).split([len(weight) for weight in weights], dim=-1)
 
 
 class Block(nn.Module):
@@ -94,13 +100,14 @@ class Transformer(nn.Module):
         self.judge: Judge = judged
 
     def compile_parts(self) -> None:
-        """Have torch compile what it fuses well: the blocks, and what the loss does to logits; products of the loss stay as they are.
+        """Have torch compile what it fuses well: the blocks, all alike, so once; and what the loss does to logits. Products of the loss stay as they are.
 
         Kernels are chosen by rule and not by a race, and the gradient of the embeddings, which would be summed in any order, is left out: a run that goes on
-        has to come to the same bits. For shapes as they come, since flex attention of open sizes is slower than a recompilation for a set's last rows.
+        has to come to the same bits. For shapes as they come: flex attention is slower where sizes are left open.
         """
         options: dict[str, Any] = {"dynamic": False, "options": {"deterministic": True}}
-        self.body = torch.compile(self.body, **options)  # type: ignore[method-assign]
+        for block in self.blocks:
+            block.compile(**options)
         self.judge = torch.compile(judged, **options)
 
     def initialise(self, seed: int) -> "Transformer":
@@ -116,22 +123,18 @@ class Transformer(nn.Module):
                 parameter.copy_(torch.empty(parameter.shape).normal_(0, deviation, generator=chance))
         return self
 
-    def body(self, x: Tensor, mask: Any) -> Tensor:
-        """All between the embeddings and the head. (B, T, D) -> (B, T, D)"""
-        rope = rotary(x.shape[1], self.shape, x.device)
-        for block in self.blocks:
-            x = block(x, rope, mask)
-        return self.norm(x)
-
     def forward(self, ids: Tensor, targets: Tensor | None = None, mask: Any = None) -> Tensor:
         """With targets, (B, T) int64: the sum over all places of -log p(target), in nats, a scalar float32. Without: logits, (B, T, V)."""
-        x = self.body(self.embed(ids), mask)
+        x = self.embed(ids)
+        rope = rotary(ids.shape[1], self.shape, ids.device)
+        for block in self.blocks:
+            x = block(x, rope, mask)
+        x = self.norm(x)
         if targets is None:
             return self.head(x)
-        weight = self.head.weight
         if torch.is_autocast_enabled(x.device.type):
-            kind = torch.get_autocast_dtype(x.device.type)
-            x, weight = x.to(kind), weight.to(kind)
+            x = x.to(torch.get_autocast_dtype(x.device.type))
+        weight = self.head.weight if torch.is_grad_enabled() else self.head.weight.detach()  # of a parameter, a gradient would be made for nobody
         return CrossEntropy.apply(x.flatten(0, 1), weight, targets.flatten(), self.judge)
 
 
@@ -159,11 +162,15 @@ class CrossEntropy(torch.autograd.Function):
 
     @staticmethod
     def forward(context: Any, x: Tensor, weight: Tensor, targets: Tensor, judge: Judge = judged) -> Tensor:
-        """x: (N, D), weight: (V, D), targets: (N,) int64 -> the sum of losses, float32. Logits: at most (_CHUNK, V). judge: `judged`, or it compiled."""
+        """x: (N, D), float32 or bf16; weight: (V, D) float32; targets: (N,) int64 -> the sum of losses, float32. Logits: at most (_CHUNK, V), of x's type.
+
+        judge: `judged`, or it compiled.
+        """
         total = torch.zeros((), dtype=torch.float32, device=x.device)
         needed = context.needs_input_grad[0] or context.needs_input_grad[1]
         x_gradient = torch.empty_like(x) if needed else None
-        weight_gradient = torch.zeros(weight.shape, dtype=torch.float32, device=x.device) if needed else None
+        weight_gradient = torch.zeros_like(weight) if needed else None
+        weight = weight.to(x.dtype)
         chunk = min(_CHUNK.get(x.device.type, 256), len(x))
         room = torch.empty(chunk, len(weight), dtype=x.dtype, device=x.device)  # once: fresh pages cost a CPU more than the sums do
         for begin in range(0, len(x), chunk):
@@ -179,7 +186,6 @@ class CrossEntropy(torch.autograd.Function):
                 else:
                     weight_gradient += chances.T @ here
         context.save_for_backward(x_gradient, weight_gradient)
-        context.kind = weight.dtype
         return total
 
     @staticmethod
@@ -187,7 +193,7 @@ class CrossEntropy(torch.autograd.Function):
     def backward(context: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None, None]:
         """Of x and of weight, times what comes from above."""
         x_gradient, weight_gradient = context.saved_tensors
-        return (x_gradient * gradient).to(x_gradient.dtype), (weight_gradient * gradient).to(context.kind), None, None
+        return x_gradient * gradient, weight_gradient * gradient, None, None
 
 
 def device_of(name: str) -> str:
@@ -221,7 +227,7 @@ def document_mask(ids: Tensor, separator: int, blocks: bool | None = None) -> An
 
     A BlockMask of flex attention, which attention reads block by block, or (B, 1, T, T) bool; the first on a GPU, unless `blocks` says.
     """
-    document = (ids == separator).cumsum(1)  # (B, T)
+    document = (ids == separator).cumsum(1, dtype=torch.int32)  # (B, T)
     if not (ids.is_cuda if blocks is None else blocks):
         causal = torch.ones(ids.shape[1], ids.shape[1], dtype=torch.bool, device=ids.device).tril()
         return (document[:, :, None] == document[:, None, :])[:, None] & causal

@@ -50,6 +50,7 @@ def test_documents_do_not_see_one_another() -> None:
             assert (together[:, begin:end] - alone).abs().max() < 1e-4
 
 
+@pytest.mark.filterwarnings("ignore:flex_attention called without torch.compile")
 @pytest.mark.parametrize("name", ["grouped", "normed"])
 def test_flex_attention_sees_what_the_mask_lets_see(name: str) -> None:
     """What a GPU runs, here on a CPU, where torch has its forward pass alone."""
@@ -77,6 +78,17 @@ def test_the_loss_in_chunks_is_cross_entropy(chunk: int, monkeypatch: pytest.Mon
         assert (a.grad - b.grad).abs().max() < 1e-5
 
 
+def test_without_gradients_none_are_made() -> None:
+    """A parameter needs its gradient under no_grad too, as torch tells a function of one's own: the head would cost three times as much."""
+    ours, asked = Transformer(SHAPES["llama"]).initialise(5), []
+    ours.judge = lambda logits, at, needed: asked.append(needed) or model.judged(logits, at, needed)
+    ids = torch.arange(20)[None]
+    with torch.no_grad():
+        ours(ids, ids)
+    ours(ids, ids)
+    assert asked == [False, True]
+
+
 def test_a_sure_prediction_keeps_its_gradient_in_bf16() -> None:
     """p - 1 is made in float32: of p = 0.9995, bf16 would leave 0."""
     logits = torch.tensor([[7.625, 0.0, -2.0]], dtype=torch.bfloat16)
@@ -96,7 +108,9 @@ def test_what_is_compiled_is_one_graph() -> None:
     expected.backward()
     gradients = {k: p.grad.clone() for k, p in ours.named_parameters()}
     ours.zero_grad()
-    ours.body, ours.judge = (torch.compile(part, backend="aot_eager", fullgraph=True) for part in (ours.body, model.judged))
+    for block in ours.blocks:
+        block.compile(backend="aot_eager", fullgraph=True)
+    ours.judge = torch.compile(model.judged, backend="aot_eager", fullgraph=True)
     found = ours(*given)
     found.backward()
     assert found.item() == pytest.approx(expected.item(), rel=1e-6)
