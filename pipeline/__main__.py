@@ -200,7 +200,7 @@ def train(
     out: Annotated[str | None, typer.Option(help="The run's folder; runs/NAME@VERSION/CONFIG beside the folder of releases by default.")] = None,
     device: Device = "auto",
     cpus: Cpus = None,
-    shard: Annotated[bool, typer.Option("--shard", help="Under torchrun: part the parameters among processes (FSDP2) instead of copying them (DDP).")] = False,
+    shard: Annotated[bool, typer.Option("--shard", help="Under torchrun: part the parameters among processes (FSDP2) instead of copying them.")] = False,
     tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Write events for TensorBoard too.")] = False,
 ) -> None:
     """Train the reference model on a release. Run it again to go on; under torchrun on many GPUs. What it shows stands in log.jsonl too."""

@@ -230,7 +230,7 @@ def train(
 ) -> dict[str, Any]:
     """Train on a folder of token shards, or go on with what stands in `out`. Returns the run's summary.
 
-    shard: parameters are parted among processes (FSDP2) instead of copied (DDP). stop_at: a step to stop at, with a checkpoint, for trying.
+    shard: parameters are parted among processes (FSDP2) instead of copied. stop_at: a step to stop at, with a checkpoint, for trying.
     PlanError, before the first step, for tokens without validation, with ids that the model lacks, or without an end of text; StoreError for a
     checkpoint of another run or shape, and for a full disk; TaskFailed where the loss is no number: the last checkpoint is kept in either case.
     """
