@@ -127,11 +127,12 @@ def ablate(
     store, folder, versions = shop.store, f"ablations/{spec.name}", _versions()
     with store.sub(folder).lock():
         arms = shop.arms()
+        drawn = {(name, seed): draws[i % len(draws)] for name, draws in shop.draws.items() for i, seed in enumerate(spec.train.seeds)}
         planned = {
-            (name, rate, seed): fingerprint([arm.content, run.plain(), content, versions]) for name, arm in arms.items() for (rate, seed), run in runs.items()
+            (name, rate, seed): fingerprint([drawn[name, seed].content, run.plain(), content, versions]) for name in arms for (rate, seed), run in runs.items()
         }
         jobs = {
-            digest: (store, digest, arms[name].tokens, runs[rate, seed].plain(), sets, spec.evaluate.documents, spec.evaluate.max_bytes, keep_models)
+            digest: (store, digest, drawn[name, seed].tokens, runs[rate, seed].plain(), sets, spec.evaluate.documents, spec.evaluate.max_bytes, keep_models)
             for (name, rate, seed), digest in planned.items()
             if not store.exists(f"{_place(digest)}/trial.json")
         }
@@ -290,6 +291,8 @@ def _notes(spec: Spec, shop: Workshop, arms: Mapping[str, Arm]) -> tuple[str, ..
         if same and list(arms).index(same) < list(arms).index(name):
             notes.append(f"{name} has the very tokens of {same}.")
         notes += [f"{name}: {short}" for short in shop.releases[name].mixture["shortage"]]
+        if len(shop.draws[name]) > 1:
+            notes.append(f"{name}: other documents by chance for every seed; the table has the first draw's counts.")
         if shop.variants[name].datatrove:
             notes.append(f"{name}: FineWeb's rules judge English web pages; what else there is stays as {shop.variants[name].of} has it.")
     if len(spec.train.seeds) == 1:

@@ -75,8 +75,9 @@ class Workshop:
                     raise self.spec.fault(("variants", name, "without"), f"'{stage}' cannot be taken away; there are all, {', '.join(removable(self.base))}")
         if any(v.datatrove for v in self.variants.values()):
             datatrove_engines()
-        self.recipes: dict[str, Recipe] = {}
+        self.recipes: dict[tuple[str, int], Recipe] = {}
         self.releases: dict[str, Release] = {}
+        self.draws: dict[str, tuple[Arm, ...]] = {}
 
     def _each_off(self) -> dict[str, Variant]:
         """An arm for every filter, compared with the recipe as it is."""
@@ -89,21 +90,33 @@ class Workshop:
         return {f"no_{n}": Variant(without=(n,), against=self.spec.plain) for n in wanted if f"no_{n}" not in self.spec.variants}
 
     def arms(self) -> dict[str, Arm]:
-        """Every arm, made where it is not there yet, in the order of the file."""
-        made = {}
-        for name in dict.fromkeys([*self.spec.order(), *self.variants]):
-            recipe = self.recipe(name)
-            self.progress.say(f"arm {name}: release {recipe.name}@{recipe.version}")
-            self.releases[name] = run(recipe, self.work, here=self.here, cpus=self.cpus, address=self.address, progress=self.progress)
-            tokens = write_tokens(self.releases[name], tokenizer=recipe.mix.tokenizer, cpus=1 if self.here else self.cpus or 1, progress=self.progress)
-            made[name] = arm(name, self.releases[name], tokens)
-        return {name: made[name] for name in self.variants}
+        """Every arm, made where it is not there yet, in the order of the file. Of one by chance the first draw; `draws` has one for each seed of training.
 
-    def recipe(self, name: str) -> Recipe:
-        """The recipe of an arm; those that it is made of are released."""
-        if name not in self.recipes:
+        A draw of whole documents is no more like what it is drawn from than its largest documents are: with one for all seeds, its luck would look like
+        a difference.
+        """
+        for name in dict.fromkeys([*self.spec.order(), *self.variants]):
+            self.draws[name] = tuple(self._arm(name, draw) for draw in range(len(self.spec.train.seeds) if self.is_by_chance(name) else 1))
+        return {name: self.draws[name][0] for name in self.variants}
+
+    def is_by_chance(self, name: str) -> bool:
+        """Whether an arm's documents are drawn, or those that it is made of."""
+        variant = self.variants[name]
+        return variant.as_many_as is not None or (variant.of is not None and self.is_by_chance(variant.of))
+
+    def _arm(self, name: str, draw: int) -> Arm:
+        recipe = self.recipe(name, draw)
+        self.progress.say(f"arm {name}: release {recipe.name}@{recipe.version}")
+        release = run(recipe, self.work, here=self.here, cpus=self.cpus, address=self.address, progress=self.progress)
+        self.releases.setdefault(name, release)
+        tokens = write_tokens(release, tokenizer=recipe.mix.tokenizer, cpus=1 if self.here else self.cpus or 1, progress=self.progress)
+        return arm(name, release, tokens)
+
+    def recipe(self, name: str, draw: int = 0) -> Recipe:
+        """The recipe of an arm, or of another draw of it; those that it is made of are released."""
+        if (name, draw) not in self.recipes:
             variant = self.variants[name]
-            base = self.recipe(variant.of) if variant.of else self.base
+            base = self.recipe(variant.of, draw if self.is_by_chance(variant.of) else 0) if variant.of else self.base
             mix = self.spec.mixture.model_dump(mode="json", exclude_none=True)
             if variant.schedule is not None:
                 mix["schedule"] = [phase.model_dump(mode="json", by_alias=True, exclude_none=True) for phase in variant.schedule]
@@ -119,8 +132,10 @@ class Workshop:
                 plain = as_plain(base.model_copy(update={"stages": without(base, variant.without, _mixed(base, mix))}))
             plain["mix"] |= mix
             plain["release"] |= {"removed": 0, "signatures": False}  # nobody reads them of an arm
-            self.recipes[name] = self._named(name, plain)
-        return self.recipes[name]
+            if variant.as_many_as:
+                plain["seed"] = base.seed + draw
+            self.recipes[name, draw] = self._named(f"{name}.draw{draw + 1}" if draw else name, plain)
+        return self.recipes[name, draw]
 
     def _named(self, name: str, plain: dict[str, Any]) -> Recipe:
         """The recipe under a version that says what it is made of, so that a change of a bound or an input is another release beside the first."""

@@ -42,7 +42,7 @@ variants:
   ours: {}
   random: {as_many_as: ours, of: raw}
   no_words: {without: [words], against: ours}
-train: {config: tiny, steps: 3, learning_rates: [1e-2]}
+train: {config: tiny, steps: 3, learning_rates: [1e-2], seeds: [1, 2]}
 """
 LEFT = {"source", "language", "deduplicate_id", "deduplicate_url", "mix"}  # what drops documents of every arm
 
@@ -118,6 +118,15 @@ def test_the_random_arm_has_as_many_tokens_as_the_other_of_documents_of_raw(arms
         largest = max(n for b in batches for n in b.column("token_count").to_pylist())
         assert tokens - largest <= arms["random"].unique_tokens[domain] <= tokens
     assert arms["random"].content != arms["ours"].content
+
+
+def test_what_is_by_chance_is_drawn_anew_for_every_seed(shop: Workshop, arms: dict[str, Arm]) -> None:
+    """One draw for all seeds would pass its luck off as a difference: on a crawl, a few pages hold a fifth of the tokens."""
+    first, second = shop.draws["random"]
+    assert first == arms["random"] and set(texts_of(first)) != set(texts_of(second))
+    assert set(texts_of(second)) <= set(texts_of(arms["raw"])) | dropped(arms["raw"])["mix"], "of what raw's mix was drawn from"
+    assert abs(first.total - second.total) < 0.2 * first.total
+    assert [len(shop.draws[name]) for name in ("raw", "ours", "no_words")] == [1, 1, 1]
 
 
 def test_texts_and_measures_are_made_once_for_all_arms(shop: Workshop, arms: dict[str, Arm]) -> None:
