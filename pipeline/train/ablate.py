@@ -26,7 +26,7 @@ from pipeline.train.validation_sets import ValidationSet, choose, sets_of
 from pipeline.train.variants import Arm, Workshop
 from pipeline.train.verdicts import Comparison, agreed, bits, compare
 
-VERSION = 1  # raised when a trial's result changes for the same settings
+VERSION = 2  # raised when a trial's result changes for the same settings
 _STALL_SECONDS = 14 * 24 * 3600.0  # a trial may take days
 
 
