@@ -3,9 +3,11 @@
     python benchmarks/optimizers.py TOKENS --config tiny [--set vocabulary=8192 ...] [--rates 1e-3 3e-3 1e-2] [--warmups 0.05 0.2] [--muon-rates 3e-3 1e-2 3e-2]
         [--cpus 2] [--out FOLDER]
 
-AdamW's warm-up is looked for as well, as a share of the run; Muon's is the configuration's. TOKENS is what `python -m pipeline tokenize` wrote. Every run has the same batches, the same number of steps and a cosine of its own; validation loss (mean over
-domains, the release's own held-out documents) is looked at every tenth of the run. Said: each run's losses; and for the best AdamW the loss it ends
-with, and at which step of how many the best Muon of a run of as many steps was there. Runs that are done are kept in --out.
+Both move the matrices of the blocks; embeddings, head and norms are AdamW's in either run, at one rate (--set embedding_learning_rate=…). AdamW's warm-up is
+looked for as well, as a share of the run; Muon's is the configuration's. TOKENS is what `python -m pipeline tokenize` wrote. Every run has the same batches, the
+same number of steps and a cosine of its own; validation loss (mean over domains, the release's own held-out documents) is looked at every tenth of the run.
+Said: each run's losses; and for the best AdamW the loss it ends with, and at which step of how many the best Muon of a run of as many steps was there. Runs
+that are done are kept in --out.
 """
 
 import os
@@ -40,9 +42,9 @@ def main() -> None:
     parser.add_argument("tokens")
     parser.add_argument("--config", default="tiny")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE")
-    parser.add_argument("--rates", type=float, nargs="+", default=[1e-3, 3e-3, 1e-2], help="AdamW's, of all parameters")
+    parser.add_argument("--rates", type=float, nargs="+", default=[1e-3, 3e-3, 1e-2], help="AdamW's")
     parser.add_argument("--warmups", type=float, nargs="+", default=[0.05, 0.2], help="AdamW's, with every rate")
-    parser.add_argument("--muon-rates", type=float, nargs="+", default=[3e-3, 1e-2, 3e-2], help="of the matrices; embeddings have embedding_learning_rate")
+    parser.add_argument("--muon-rates", type=float, nargs="+", default=[3e-3, 1e-2, 3e-2], help="Muon's")
     parser.add_argument("--optimizers", nargs="+", default=["adamw", "muon"])
     parser.add_argument("--device", default="auto")
     parser.add_argument("--cpus", type=int, default=2)
@@ -57,7 +59,7 @@ def main() -> None:
     runs: dict[tuple[str, float, float], dict[str, Any]] = {}
     for rate in options.rates if "adamw" in options.optimizers else []:
         for warmup in options.warmups:
-            runs["adamw", rate, warmup] = {"optimizer": "adamw", "learning_rate": rate, "embedding_learning_rate": rate, "warmup": warmup}
+            runs["adamw", rate, warmup] = {"optimizer": "adamw", "learning_rate": rate, "warmup": warmup}
     for rate in options.muon_rates if "muon" in options.optimizers else []:
         runs["muon", rate, base.warmup] = {"optimizer": "muon", "learning_rate": rate}
     work = [

@@ -72,7 +72,7 @@ class Settings:
     rows_at_once: NonNegativeInt = 0  # rows of a batch in one forward pass of one process; 0: all of them
     optimizer: Literal["muon", "adamw"] = "muon"
     learning_rate: PositiveFloat = 3e-3  # Muon's is scaled to AdamW's root mean square (Liu et al. 2025), so that one number serves both
-    embedding_learning_rate: PositiveFloat = 3e-3  # of what Muon does not move; AdamW moves everything by `learning_rate`
+    embedding_learning_rate: PositiveFloat = 3e-3  # of embeddings, head and norms
     rate: Literal["phases", "wsd"] = "phases"  # see schedule.rate_at
     warmup: Share = 0.05  # share of the first phase (phases) or of the run (wsd)
     decay: Share = 0.2  # share of the run that the rate falls in (wsd)
@@ -127,7 +127,7 @@ CONFIGS: dict[str, Settings] = {
     # Skywork-13B as its report has it (Wei et al. 2023, tables 3 and 4): 13.85 B parameters, batches of 16.8 M tokens.
     "skywork-13b": _settings(
         "skywork-13b", 52, 4_608, 36, 12_288, shape={"qk_norm": False, "init_std": 0.01}, batch_tokens=16_777_216, sequence_length=4_096, rows_at_once=1,
-        optimizer="adamw", learning_rate=6e-4,
+        optimizer="adamw", learning_rate=6e-4, embedding_learning_rate=6e-4,
     ),
 }  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""What moves the parameters: AdamW, or Muon for the matrices of the blocks and AdamW for embeddings, head and norms. torch's own."""
+"""What moves the parameters: Muon or AdamW the matrices of the blocks, AdamW embeddings, head and norms, at a rate of their own. torch's own."""
 
 from typing import Any
 
@@ -15,11 +15,12 @@ def optimizers(model: Transformer, settings: Settings) -> list[Any]:
     norms = [p for p in model.parameters() if p.ndim < 2]
     rate, end_rate, decay = settings.learning_rate, settings.embedding_learning_rate, settings.weight_decay
     adam: dict[str, Any] = {"betas": settings.betas, "eps": 1e-8, "fused": True}
+    others = [_group(ends, end_rate, decay), _group(norms, end_rate, 0.0)]
     if settings.optimizer == "adamw":
-        made: list[Any] = [torch.optim.AdamW([_group([*blocks, *ends], rate, decay), _group(norms, rate, 0.0)], **adam)]
+        made: list[Any] = [torch.optim.AdamW([_group(blocks, rate, decay), *others], **adam)]
     else:
         muon = torch.optim.Muon([_group(blocks, rate, decay)], momentum=settings.momentum, nesterov=True, adjust_lr_fn="match_rms_adamw")
-        made = [muon, torch.optim.AdamW([_group(ends, end_rate, decay), _group(norms, end_rate, 0.0)], **adam)]
+        made = [muon, torch.optim.AdamW(others, **adam)]
     return made
 
 
