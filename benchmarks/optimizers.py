@@ -75,8 +75,9 @@ def main() -> None:
             best[run[0]] = run
     for name, run in best.items():
         tried = options.rates if name == "adamw" else options.muon_rates
-        if run[1] in (min(tried), max(tried)):
-            print(f"({name}'s best rate is at the edge of those tried)")
+        edges = [word for word, value, among in (("rate", run[1], tried), ("warm-up", run[2], options.warmups)) if value in (min(among), max(among))]
+        if edges:
+            print(f"({name}'s best {' and '.join(edges)} at the edge of what was tried)")
     if len(best) == 2:
         last, target = curves[best["adamw"]][-1]
         there = crossing(curves[best["muon"]], target)

@@ -37,6 +37,7 @@ class Trial:
     arm: str
     learning_rate: float
     seed: int
+    release: str  # what it read: of an arm whose documents are drawn, each seed has another
     fingerprint: str
     evaluation: Evaluation
     about: Mapping[str, Any]
@@ -72,7 +73,7 @@ class Ablation:
             "arms": {name: asdict(arm) | {"release": Path(arm.release).name, "tokens": Path(arm.tokens).parent.name} for name, arm in self.arms.items()},
             "trials": [
                 {
-                    **{key: getattr(t, key) for key in ("arm", "learning_rate", "seed", "fingerprint")},
+                    **{key: getattr(t, key) for key in ("arm", "learning_rate", "seed", "release", "fingerprint")},
                     "bits_per_byte": bits(t.evaluation),
                     **t.about,
                 }
@@ -127,7 +128,7 @@ def ablate(
     store, folder, versions = shop.store, f"ablations/{spec.name}", _versions()
     with store.sub(folder).lock():
         arms = shop.arms()
-        drawn = {(name, seed): draws[i % len(draws)] for name, draws in shop.draws.items() for i, seed in enumerate(spec.train.seeds)}
+        drawn = {(name, seed): draws[i % len(draws)] for name, draws in arms.items() for i, seed in enumerate(spec.train.seeds)}
         planned = {
             (name, rate, seed): fingerprint([drawn[name, seed].content, run.plain(), content, versions]) for name in arms for (rate, seed), run in runs.items()
         }
@@ -138,7 +139,7 @@ def ablate(
         }
         names = {digest: f"{name}, learning rate {rate:g}, seed {seed}" for (name, rate, seed), digest in planned.items()}
         _carry_out(jobs, names, progress, lambda: open_engine(here=here, cpus=cpus, address=address))
-        trials = tuple(Trial(*key, digest, *_read(store, digest)) for key, digest in planned.items())
+        trials = tuple(Trial(*key, Path(drawn[key[0], key[2]].release).name, digest, *_read(store, digest)) for key, digest in planned.items())
         found = _compared(spec, store.at(folder), shop, arms, trials)
         store.write_json(f"{folder}/result.json", found.to_dict(), sort_keys=False)
         store.write_bytes(f"{folder}/table.md", table(found).encode())
@@ -257,14 +258,18 @@ def _read(store: Store, digest: str) -> tuple[Evaluation, dict[str, Any]]:
 # --- what came out --------------------------------------------------------------------------------------------------------------
 
 
-def _compared(spec: Spec, folder: str, shop: Workshop, arms: Mapping[str, Arm], trials: tuple[Trial, ...]) -> Ablation:
+def _compared(spec: Spec, folder: str, shop: Workshop, draws: Mapping[str, tuple[Arm, ...]], trials: tuple[Trial, ...]) -> Ablation:
+    arms = {name: drawn[0] for name, drawn in draws.items()}
     against = {name: shop.variants[name].against or spec.baseline for name in arms}
     against = {name: other for name, other in against.items() if name != other}
-    notes = list(_notes(spec, shop, arms))
+    notes = list(_notes(spec, shop, draws))
     if len(devices := {str(t.about["device"]) for t in trials}) > 1:
         notes.append(f"Trials ran on {' and '.join(sorted(devices))}, whose arithmetic differs: that is part of the spread over seeds.")
-    often = {(t.arm, cell): times for t in trials for cell, times in t.about.get("passes", {}).items() if times > 1.05}
-    notes += [f"{arm}: {cell} is passed {times:.2f} times in a training." for (arm, cell), times in often.items()]
+    often: dict[tuple[str, str], float] = {}
+    for t in trials:
+        for cell, times in t.about.get("passes", {}).items():
+            often[t.arm, cell] = max(times, often.get((t.arm, cell), 0.0))
+    notes += [f"{arm}: {cell} is passed up to {times:.2f} times in a training." for (arm, cell), times in often.items() if times > 1.05]
     found = Ablation(spec.name, folder, spec.baseline, arms, against, trials, {}, tuple(notes))
     comparisons = {
         name: {
@@ -276,23 +281,24 @@ def _compared(spec: Spec, folder: str, shop: Workshop, arms: Mapping[str, Arm], 
     return replace(found, comparisons=comparisons)
 
 
-def _notes(spec: Spec, shop: Workshop, arms: Mapping[str, Arm]) -> tuple[str, ...]:
+def _notes(spec: Spec, shop: Workshop, draws: Mapping[str, tuple[Arm, ...]]) -> tuple[str, ...]:
     """What stands between the numbers and what one would like to read from them."""
     run = _settings(spec, spec.train.learning_rates[0], spec.train.seeds[0])
     seen = run.steps * run.batch_tokens
     notes = [f"Every trial sees {seen:,} tokens in {run.steps:,} steps of {run.batch_tokens:,}; bits per byte, smaller is better."]
-    for name, arm in arms.items():
-        if seen > arm.total:
-            notes.append(f"{name} has {arm.total:,} tokens, so its trials pass over them {seen / arm.total:.2f} times: repetition is part of the difference.")
-        far = [d for d, share in arm.shares.items() if abs(share - arms[spec.baseline].shares.get(d, 0.0)) > 0.01]
+    for name, drawn in draws.items():
+        base, least = draws[spec.baseline][0].shares, min(arm.total for arm in drawn)
+        if seen > least:
+            notes.append(f"{name} has {least:,} tokens, so its trials pass over them {seen / least:.2f} times: repetition is part of the difference.")
+        far = [d for d in drawn[0].shares if any(abs(arm.shares[d] - base.get(d, 0.0)) > 0.01 for arm in drawn)]
         if far:
             notes.append(f"{name} has another share of {', '.join(far)} than {spec.baseline}: the mix is part of the difference.")
-        same = next((other for other in arms if other != name and arms[other].content == arm.content), None)
-        if same and list(arms).index(same) < list(arms).index(name):
-            notes.append(f"{name} has the very tokens of {same}.")
-        notes += [f"{name}: {short}" for short in shop.releases[name].mixture["shortage"]]
-        if len(shop.draws[name]) > 1:
-            notes.append(f"{name}: other documents by chance for every seed; the table has the first draw's counts.")
+        before = [other for other in list(draws)[: list(draws).index(name)] if draws[other][0].content == drawn[0].content]
+        if before:
+            notes.append(f"{name} has the very tokens of {before[0]}.")
+        notes += dict.fromkeys(f"{name}: {short}" for k in range(len(drawn)) for short in shop.releases[name, k].mixture["shortage"])
+        if len(drawn) > 1:
+            notes.append(f"{name}: its documents are drawn, others for each seed; counts are the first draw's.")
         if shop.variants[name].datatrove:
             notes.append(f"{name}: FineWeb's rules judge English web pages; what else there is stays as {shop.variants[name].of} has it.")
     if len(spec.train.seeds) == 1:

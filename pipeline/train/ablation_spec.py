@@ -21,7 +21,7 @@ class Variant(Settings):
     """An arm: the recipe, or another arm (`of`), with some of it changed. One that changes nothing is the recipe as it is.
 
     `without`: filters and rounds that are off, by their names in the ledger; `all` of those that judge quality leaves what is extracted, in a language of the
-    mix, of other id and URL, and may be used. `as_many_as`: documents of `of` by chance, others for every seed, as many tokens of each slice as another arm has.
+    mix, of other id and URL, and may be used. `as_many_as`: documents by chance of those that `of` is drawn from, as many tokens of each slice as another arm has.
     `datatrove`: what its FineWeb filters keep of the English web pages of `of`. `against`: the arm that it is compared with; the baseline if none is named.
     """
 

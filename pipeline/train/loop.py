@@ -46,7 +46,10 @@ class World:
         self.joined = self.processes > 1 and not dist.is_initialized()
         if self.joined:
             dist.init_process_group("nccl" if device == "cuda" else "gloo")
-        self.alone = self.processes == 1
+
+    @property
+    def alone(self) -> bool:
+        return self.processes == 1
 
     @property
     def first(self) -> bool:
@@ -107,6 +110,12 @@ class Trainer:
         self.step = 0
         self.seen: dict[str, Any] = {"seconds": 0.0}
 
+    @property
+    def rows_at_once(self) -> int:
+        """Rows of a forward pass of this process."""
+        mine = self.settings.rows // self.world.processes
+        return min(self.settings.rows_at_once or mine, mine)
+
     # --- a step --------------------------------------------------------------------------------------------------------------------
 
     def batch(self, step: int) -> np.ndarray:
@@ -125,17 +134,17 @@ class Trainer:
         """One step on a batch: the mean loss over all processes, and the norm of the gradient before it was clipped. batch: (rows / processes, length + 1) int64
 
         Gradients are summed when all are there. Hooks that sum them on the way, as DDP's, do so in another order in a run's first step than later: it
-        would not go on to the same bits, and what they hide of the sum is small beside a step.
+        would not go on to the same bits.
         """
         rows = batch.to(self.world.device, non_blocking=True)
         places = self.settings.rows * self.settings.sequence_length
         total = torch.zeros((), device=self.world.device)
-        for part in rows.split(self.settings.rows_at_once or len(rows)):
+        for part in rows.split(self.rows_at_once):
             loss = self.loss(part)
             (loss * ((self.world.processes if self.shard else 1) / places)).backward()  # FSDP2 makes means of sums over processes
             total += loss.detach()
         if not self.shard:
-            self.world.sum(*(p.grad for p in self.model.parameters() if p.grad is not None))
+            self.world.sum(*(p.grad for p in self.model.parameters()))  # type: ignore[arg-type]  # every parameter has one
         self.world.sum(total)
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.clip)
         set_rate(self.optimizers, rate_at(self.step, self.settings, self.batches.phases))
@@ -163,12 +172,12 @@ class Trainer:
 
     def validate(self) -> dict[str, float]:
         """Mean loss in nats a token on the release's own validation documents, by domain. Every process reads all: under FSDP they pass forward together."""
-        found, size = {}, self.settings.rows_at_once or self.settings.rows
+        found, size = {}, self.rows_at_once
         with torch.no_grad():
             for domain, held in self.held_out.items():
                 rows, total = torch.from_numpy(held).to(self.world.device), torch.zeros((), device=self.world.device)
                 whole = len(rows) - len(rows) % size
-                for part in (*rows[:whole].split(size), *rows[whole:].split(1)):  # two shapes in all: every other one would be compiled anew
+                for part in (*rows[:whole].split(size), *rows[whole:].split(1)):  # two shapes in all: each is compiled for itself
                     if len(part):
                         total += self.loss(part)
                 found[domain] = float(total) / (len(rows) * self.settings.sequence_length)
@@ -195,7 +204,12 @@ class Trainer:
             return False
         model, optimizer, state = checkpoint.read(self.store, steps[-1], self.settings.shape)
         same_tokens = state["tokens"] == self.content
-        theirs, mine = Settings.of(state["settings"]).identity, self.settings.identity
+        try:
+            theirs, mine = Settings.of(state["settings"]).identity, self.settings.identity
+        except (ValueError, TypeError, KeyError) as error:
+            raise StoreError(
+                f"{self.store.root} holds a run of other settings than there are now ({str(error).splitlines()[0]}). Give another folder with --out."
+            ) from None
         if not same_tokens or theirs != mine:
             differs = ", ".join(f"{k} {v} there and {mine[k]} here" for k, v in theirs.items() if v != mine[k])
             what = f"other settings ({differs})" if same_tokens else "other tokens"

@@ -76,8 +76,7 @@ class Workshop:
         if any(v.datatrove for v in self.variants.values()):
             datatrove_engines()
         self.recipes: dict[tuple[str, int], Recipe] = {}
-        self.releases: dict[str, Release] = {}
-        self.draws: dict[str, tuple[Arm, ...]] = {}
+        self.releases: dict[tuple[str, int], Release] = {}
 
     def _each_off(self) -> dict[str, Variant]:
         """An arm for every filter, compared with the recipe as it is."""
@@ -89,39 +88,38 @@ class Workshop:
                 raise self.spec.fault(("each_filter_off",), f"the recipe has no filter '{name}'; it has {', '.join(filters)}")
         return {f"no_{n}": Variant(without=(n,), against=self.spec.plain) for n in wanted if f"no_{n}" not in self.spec.variants}
 
-    def arms(self) -> dict[str, Arm]:
-        """Every arm, made where it is not there yet, in the order of the file. Of one by chance the first draw; `draws` has one for each seed of training.
+    def arms(self) -> dict[str, tuple[Arm, ...]]:
+        """Every arm, made where it is not there yet, in the order of the file; for each seed of training a draw of its documents, where they are drawn.
 
-        A draw of whole documents is no more like what it is drawn from than its largest documents are: with one for all seeds, its luck would look like
-        a difference.
+        They are where an arm is to have as many as another, and where the mix leaves some over. In a crawl a few pages may hold a fifth of all tokens: with one
+        draw for all seeds, which side has them would look like a difference. Arms of the same draw are drawn alike.
         """
+        made: dict[str, tuple[Arm, ...]] = {}
         for name in dict.fromkeys([*self.spec.order(), *self.variants]):
-            self.draws[name] = tuple(self._arm(name, draw) for draw in range(len(self.spec.train.seeds) if self.is_by_chance(name) else 1))
-        return {name: self.draws[name][0] for name in self.variants}
-
-    def is_by_chance(self, name: str) -> bool:
-        """Whether an arm's documents are drawn, or those that it is made of."""
-        variant = self.variants[name]
-        return variant.as_many_as is not None or (variant.of is not None and self.is_by_chance(variant.of))
+            variant, first = self.variants[name], self._arm(name, 0)
+            drawn = variant.as_many_as or (variant.of and len(made[variant.of]) > 1) or leaves_over(self.releases[name, 0].mixture)
+            made[name] = (first, *(self._arm(name, draw) for draw in range(1, len(self.spec.train.seeds) if drawn else 1)))
+        return {name: made[name] for name in self.variants}
 
     def _arm(self, name: str, draw: int) -> Arm:
         recipe = self.recipe(name, draw)
         self.progress.say(f"arm {name}: release {recipe.name}@{recipe.version}")
         release = run(recipe, self.work, here=self.here, cpus=self.cpus, address=self.address, progress=self.progress)
-        self.releases.setdefault(name, release)
+        self.releases[name, draw] = release
         tokens = write_tokens(release, tokenizer=recipe.mix.tokenizer, cpus=1 if self.here else self.cpus or 1, progress=self.progress)
         return arm(name, release, tokens)
 
     def recipe(self, name: str, draw: int = 0) -> Recipe:
-        """The recipe of an arm, or of another draw of it; those that it is made of are released."""
+        """The recipe of a draw of an arm; those that it is made of are released."""
         if (name, draw) not in self.recipes:
             variant = self.variants[name]
-            base = self.recipe(variant.of, draw if self.is_by_chance(variant.of) else 0) if variant.of else self.base
+            base = self.recipe(variant.of, draw) if variant.of else self.base
             mix = self.spec.mixture.model_dump(mode="json", exclude_none=True)
             if variant.schedule is not None:
                 mix["schedule"] = [phase.model_dump(mode="json", by_alias=True, exclude_none=True) for phase in variant.schedule]
             if variant.as_many_as:
-                mix |= as_many(self.releases[variant.as_many_as].mixture, variant.as_many_as)
+                like = self.releases.get((variant.as_many_as, draw)) or self.releases[variant.as_many_as, 0]
+                mix |= as_many(like.mixture, variant.as_many_as)
             if variant.datatrove:
                 folder = self._datatrove(base)
                 changed = base.model_copy(update={"stages": (Deduplicate.model_validate({"by": "id"}),)})
@@ -132,8 +130,7 @@ class Workshop:
                 plain = as_plain(base.model_copy(update={"stages": without(base, variant.without, _mixed(base, mix))}))
             plain["mix"] |= mix
             plain["release"] |= {"removed": 0, "signatures": False}  # nobody reads them of an arm
-            if variant.as_many_as:
-                plain["seed"] = base.seed + draw
+            plain["seed"] = self.base.seed + draw
             self.recipes[name, draw] = self._named(f"{name}.draw{draw + 1}" if draw else name, plain)
         return self.recipes[name, draw]
 
@@ -234,6 +231,13 @@ def without(recipe: Recipe, names: Sequence[str], needed: Iterable[str] = ()) ->
         elif isinstance(stage, Filter) and (measured := [c for c in stage.bounds if c in MEASURES]):
             out.append(stage.model_copy(update={"bounds": dict.fromkeys(measured, _OPEN), "missing": "keep"}))
     return tuple(out)
+
+
+def leaves_over(mixture: Mapping[str, Any]) -> bool:
+    """Whether a mix had more than it used: over a hundredth, since whole documents seldom fill a share."""
+    unit = mixture["unit"]
+    used, there = (sum(about[f"unique_{unit}{end}"] for about in mixture["domains"].values()) for end in ("", "_available"))
+    return bool(there > 1.01 * used)
 
 
 def as_many(mixture: Mapping[str, Any], name: str) -> dict[str, Any]:

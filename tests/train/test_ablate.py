@@ -81,13 +81,15 @@ class Told:
 
     def __init__(self) -> None:
         self.asked: list[tuple[str, float, int]] = []
+        self.draws: dict[tuple[str, int], int] = {}
         self.fails: set[int] = set()
 
     def __call__(self, store: Store, digest: str, tokens: str, plain: dict[str, Any], sets: Any, documents: int, max_bytes: int, keep: bool) -> dict[str, Any]:
         if len(self.asked) in self.fails:
             self.asked.append(("", 0.0, 0))
             raise TaskFailed("The loss is no number at step 2.")
-        arm = Path(tokens).parent.name.split("@")[0].removeprefix("posts-")
+        arm, _, draw = Path(tokens).parent.name.split("@")[0].removeprefix("posts-").partition(".draw")
+        self.draws[arm, plain["seed"]] = int(draw or 1)
         self.asked.append((arm, plain["learning_rate"], plain["seed"]))
         nats = 9.0 + plain["learning_rate"] + 0.001 * plain["seed"] * (1 if arm == "raw" else 2) - (1.0 if arm == "ours" else 0.0)
         evaluate(Uniform(nats), sets, documents=documents, max_bytes=max_bytes).save(store.at(f"ablations/trials/{digest}/evaluation"))
@@ -172,6 +174,11 @@ def test_every_arm_is_trained_with_every_rate_and_seed_once(place: dict[str, Any
     assert len(told.asked) == 8, "a second run trains nothing"
     assert again.to_dict() == found.to_dict()
     assert found.comparisons["ours"][1e-2].verdict == "better" and found.verdicts == {"ours": "better"}
+    assert told.draws == {(arm, seed): seed for arm in ("raw", "ours") for seed in (1, 2)}, "half of the mix is Chinese, and more English is there"
+    assert {(t.arm, t.seed, t.release.split("@")[0]) for t in found.trials} == {
+        (arm, seed, f"posts-{arm}" + (f".draw{seed}" if seed > 1 else "")) for arm in ("raw", "ours") for seed in (1, 2)
+    }
+    assert "ours: its documents are drawn, others for each seed" in str(found)
 
 
 def test_what_a_trial_does_not_depend_on_trains_nothing(place: dict[str, Any], told: Told, tmp_path: Path) -> None:

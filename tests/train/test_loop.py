@@ -3,7 +3,6 @@
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -99,10 +98,13 @@ def test_a_killed_run_goes_on_to_the_same_bits(tokens: TokenRelease, finished: P
 
 def test_parts_of_a_batch_add_up(tokens: TokenRelease, tmp_path: Path) -> None:
     """Gradients too, which Muon and Adam would not show: they know no scale."""
-    first = []
+    first, held_out = [], []
     for size in (0, 1, 3):
         train(tokens, str(tmp_path / str(size)), small(rows_at_once=size, steps=2, optimizer="adamw"), device="cpu", quiet=True)
-        first.append(Log.read(Store(str(tmp_path / str(size))))[0])
+        lines = Log.read(Store(str(tmp_path / str(size))))
+        first.append(lines[0])
+        held_out.append(next(line["losses"] for line in lines if line["event"] == "validation"))
+    assert held_out[1] == pytest.approx(held_out[0], abs=1e-4) and held_out[2] == pytest.approx(held_out[0], abs=1e-4)
     for other in first[1:]:
         assert other["loss"] == pytest.approx(first[0]["loss"], abs=1e-5)
         assert other["gradient_norm"] == pytest.approx(first[0]["gradient_norm"], rel=1e-5)
@@ -122,12 +124,9 @@ def together(processes: int, tokens: TokenRelease, out: Path, settings: Settings
     """Train under torchrun, with gloo."""
     script = out.parent / "together.py"
     script.write_text(TOGETHER)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
     done = subprocess.run(
         [
-            sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", str(processes), "--master-port", str(port), str(script),
+            sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes), str(script),
             tokens.path, str(out), json.dumps(settings.plain()), parameters, str(stop),
         ],
         env=ENVIRONMENT, cwd=ROOT, capture_output=True, text=True, check=False, timeout=400,

@@ -42,6 +42,7 @@ variants:
   ours: {}
   random: {as_many_as: ours, of: raw}
   no_words: {without: [words], against: ours}
+  again: {as_many_as: ours, of: random}
 train: {config: tiny, steps: 3, learning_rates: [1e-2], seeds: [1, 2]}
 """
 LEFT = {"source", "language", "deduplicate_id", "deduplicate_url", "mix"}  # what drops documents of every arm
@@ -65,8 +66,13 @@ def shop(world: World, tmp_path_factory: pytest.TempPathFactory) -> Workshop:
 
 
 @pytest.fixture(scope="module")
-def arms(shop: Workshop) -> dict[str, Arm]:
+def draws(shop: Workshop) -> dict[str, tuple[Arm, ...]]:
     return shop.arms()
+
+
+@pytest.fixture(scope="module")
+def arms(draws: dict[str, tuple[Arm, ...]]) -> dict[str, Arm]:
+    return {name: drawn[0] for name, drawn in draws.items()}
 
 
 def texts_of(arm: Arm) -> dict[str, str]:
@@ -120,13 +126,21 @@ def test_the_random_arm_has_as_many_tokens_as_the_other_of_documents_of_raw(arms
     assert arms["random"].content != arms["ours"].content
 
 
-def test_what_is_by_chance_is_drawn_anew_for_every_seed(shop: Workshop, arms: dict[str, Arm]) -> None:
-    """One draw for all seeds would pass its luck off as a difference: on a crawl, a few pages hold a fifth of the tokens."""
-    first, second = shop.draws["random"]
-    assert first == arms["random"] and set(texts_of(first)) != set(texts_of(second))
-    assert set(texts_of(second)) <= set(texts_of(arms["raw"])) | dropped(arms["raw"])["mix"], "of what raw's mix was drawn from"
-    assert abs(first.total - second.total) < 0.2 * first.total
-    assert [len(shop.draws[name]) for name in ("raw", "ours", "no_words")] == [1, 1, 1]
+def test_what_is_drawn_is_drawn_anew_for_every_seed(draws: dict[str, tuple[Arm, ...]]) -> None:
+    """Arms of the same draw alike: a control by chance is of the documents that raw has in that draw, and drawn of itself it is itself."""
+    texts = {name: [set(texts_of(arm)) for arm in drawn] for name, drawn in draws.items()}
+    assert [len(drawn) for drawn in draws.values()] == [2] * len(draws)
+    for name, (first, second) in draws.items():
+        assert texts[name][0] != texts[name][1], name
+        assert abs(first.total - second.total) < 0.2 * first.total
+    for k in range(2):
+        assert texts["again"][k] == texts["random"][k] <= texts["raw"][k]
+
+
+def test_a_mix_that_uses_all_is_not_drawn() -> None:
+    about = {"unique_tokens": 995, "unique_tokens_available": 1000}
+    assert not variants.leaves_over({"unit": "tokens", "domains": {"en": about}})
+    assert variants.leaves_over({"unit": "tokens", "domains": {"en": about, "zh": {**about, "unique_tokens_available": 1100}}})
 
 
 def test_texts_and_measures_are_made_once_for_all_arms(shop: Workshop, arms: dict[str, Arm]) -> None:
@@ -134,10 +148,10 @@ def test_texts_and_measures_are_made_once_for_all_arms(shop: Workshop, arms: dic
     assert kinds["text"] == kinds["columns"] == kinds["language"] > 0
 
 
-def test_a_second_time_nothing_is_made(shop: Workshop, arms: dict[str, Arm], world: World) -> None:
+def test_a_second_time_nothing_is_made(shop: Workshop, draws: dict[str, tuple[Arm, ...]], world: World) -> None:
     before = artefacts(Path(shop.work) / "releases") | artefacts(Path(shop.work) / "tokens")
     again = Workshop(shop.spec, shop.work, inputs(world), here=True).arms()
-    assert again == arms
+    assert again == draws
     assert artefacts(Path(shop.work) / "releases") | artefacts(Path(shop.work) / "tokens") == before
 
 
@@ -177,7 +191,7 @@ def test_datatrove_s_filters_judge_english_pages_and_leave_the_rest(world: World
     pytest.importorskip("datatrove", reason="datatrove is not installed")
     pytest.importorskip("spacy", reason="datatrove's English words need spaCy")
     spec = few(tmp_path, SPEC[: SPEC.index("  ours:")] + "  fineweb: {datatrove: fineweb, of: raw}\n" + SPEC[SPEC.index("train:") :])
-    made = Workshop(spec, shop.work, inputs(world), here=True).arms()
+    made = {name: drawn[0] for name, drawn in Workshop(spec, shop.work, inputs(world), here=True).arms().items()}
     keep = variants.fineweb_filters()
     rows = {row["id"]: row for b in open_release(made["raw"].release).documents(columns=["id", "text", "source", "domain"]) for row in b.to_pylist()}
     found = texts_of(made["fineweb"])
