@@ -8,7 +8,9 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
+from pipeline.__main__ import app
 from pipeline.errors import PipelineError, PlanError, RecipeError, TaskFailed
 from pipeline.store import Store, open_model
 from pipeline.train import ablate as ablating
@@ -253,3 +255,14 @@ def test_a_real_one(place: dict[str, Any]) -> None:
     before = {file: file.stat().st_mtime_ns for folder in digests for file in folder.rglob("*") if file.is_file()}
     assert run(place, file).to_dict() == found.to_dict()
     assert {file: file.stat().st_mtime_ns for folder in digests for file in folder.rglob("*") if file.is_file()} == before
+
+
+@pytest.mark.parametrize("command", [["evaluate", "model"], ["ablate", "filters"]])
+def test_held_out_sets_are_named_in_one_way(command: list[str]) -> None:
+    result = CliRunner().invoke(app, [*command, "--sets", "held.yaml", "--validation", "en=held.jsonl"])
+    assert isinstance(result.exception, PlanError) and "not both" in str(result.exception)
+
+
+def test_a_file_of_held_out_sets_that_is_none_is_told(place: dict[str, Any]) -> None:
+    with pytest.raises(PlanError, match=r"nowhere.yaml: the validation sets cannot be read"):
+        run(place, validation="nowhere.yaml")
